@@ -1,0 +1,126 @@
+"""ModelConfig: the one place that names the sizes of the network."""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+MLP_RATIO = 4
+"""Hidden width of every MLP over its input width, as in CLIP."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Architecture of a TFCLIP network.
+
+    Attributes:
+        image_height, image_width: size of a frame in pixels, multiples of `patch_size`.
+        patch_size: side of a square patch in pixels; patches do not overlap.
+        width: channels of a token.
+        layers: residual attention blocks of the frame encoder.
+        heads: attention heads of every attention, temporal ones included; divides `width`.
+        projection: channels of a projected token.
+        clip_length: frames per clip (T) that sampling makes; the network itself takes any number of frames.
+        cameras: rows of the camera table; 0 means that there is no table.
+        temporal_memory_diffusion: whether the network has TMD and the descriptor its part `g`.
+        detach_temporal_input: whether TMD's losses stop before the frame encoder (method.md 2.4).
+
+    Raises:
+        ValueError: a size is not positive, or sizes do not divide as they must.
+    """
+
+    image_height: int
+    image_width: int
+    patch_size: int
+    width: int
+    layers: int
+    heads: int
+    projection: int
+    clip_length: int = 8
+    cameras: int = 0
+    temporal_memory_diffusion: bool = True
+    detach_temporal_input: bool = True
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.type is bool:
+                if not isinstance(value, bool):
+                    raise ValueError(f"{field.name} is {value!r}, expected true or false")
+                continue
+            least = 0 if field.name == "cameras" else 1
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise ValueError(f"{field.name} is {value!r}, expected an integer >= {least}")
+        if self.width % self.heads:
+            raise ValueError(f"width is {self.width}, expected a multiple of heads ({self.heads})")
+        for name, side in (("image_height", self.image_height), ("image_width", self.image_width)):
+            if side % self.patch_size:
+                raise ValueError(f"{name} is {side}, expected a multiple of patch_size ({self.patch_size})")
+
+    @classmethod
+    def preset(cls, name: str) -> Self:
+        """Return a named architecture.
+
+        Args:
+            name: `vit_b16` (the paper's network, D = 2048) or `tiny` (the same code, D = 320, for tests and demos).
+
+        Raises:
+            ValueError: there is no preset of that name.
+        """
+        if name not in PRESETS:
+            raise ValueError(f"no preset {name!r}, expected one of {', '.join(PRESETS)}")
+        return cls(**PRESETS[name])
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Build a config from what `to_dict` returned.
+
+        Raises:
+            ValueError: a key is missing or unknown, or a value does not fit.
+        """
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(values.keys() - known):
+            raise ValueError(f"unknown config keys: {', '.join(unknown)}")
+        if missing := sorted(known - values.keys()):
+            raise ValueError(f"missing config keys: {', '.join(missing)}")
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return every field as JSON types; `from_dict` reads it back."""
+        return asdict(self)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of patches in one frame."""
+        return self.image_height // self.patch_size, self.image_width // self.patch_size
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of one frame: CLS and one per patch (N of method.md)."""
+        rows, columns = self.grid
+        return 1 + rows * columns
+
+    @property
+    def descriptor_dim(self) -> int:
+        """D: channels of a descriptor, [u, v] or [u, v, g] (method.md 2.6)."""
+        return self.width + self.projection + (self.width if self.temporal_memory_diffusion else 0)
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "vit_b16": {
+        "image_height": 256,
+        "image_width": 128,
+        "patch_size": 16,
+        "width": 768,
+        "layers": 12,
+        "heads": 12,
+        "projection": 512,
+    },
+    "tiny": {
+        "image_height": 128,
+        "image_width": 64,
+        "patch_size": 8,
+        "width": 128,
+        "layers": 4,
+        "heads": 2,
+        "projection": 64,
+    },
+}

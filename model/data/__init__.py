@@ -1,0 +1,1 @@
+"""What training and service both read or draw."""

@@ -1,0 +1,67 @@
+"""Temporal Memory Diffusion: what the frames of one clip tell each other (method.md 2.4)."""
+
+import torch
+from open_clip.transformer import QuickGELU, ResidualAttentionBlock
+from torch import Tensor, nn
+
+from model.config import MLP_RATIO, ModelConfig
+
+
+class TemporalMemoryConstruction(nn.Module):
+    """TMC: one memory token per frame, which has looked at the other frames of its clip.
+
+    Args:
+        config: sizes.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.projection = nn.Linear(config.width, config.width)
+        self.norm = nn.LayerNorm(config.width)
+        self.attention = nn.MultiheadAttention(config.width, config.heads, batch_first=True)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Turn tokens (B, T, N, width) into frame memories (B, T, width)."""
+        memories: Tensor = self.projection(tokens.mean(dim=2))
+        normed = self.norm(memories)
+        attended: Tensor = self.attention(normed, normed, normed, need_weights=False)[0]
+        return memories + attended
+
+
+class MemoryDiffusion(nn.Module):
+    """MD: self-attention within a frame over its tokens and its memory; the memory stays among the output tokens.
+
+    Args:
+        config: sizes.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.block = ResidualAttentionBlock(config.width, config.heads, MLP_RATIO, act_layer=QuickGELU)
+
+    def forward(self, tokens: Tensor, memories: Tensor) -> Tensor:
+        """Turn tokens (M, N, width) and memories (M, width) into tokens (M, N + 1, width), the memory last."""
+        diffused: Tensor = self.block(torch.cat([tokens, memories.unsqueeze(1)], dim=1))
+        return diffused
+
+
+class TemporalMemoryDiffusion(nn.Module):
+    """TMD = TMC, then MD, then the mean over tokens. It knows no order of frames: permuting them permutes the output.
+
+    Args:
+        config: sizes; `detach_temporal_input` stops gradients at the input.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.detach_input = config.detach_temporal_input
+        self.construction = TemporalMemoryConstruction(config)
+        self.diffusion = MemoryDiffusion(config)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Turn the encoder's tokens (B, T, N, width) into frame features (B, T, width), g_f of method.md 2.1."""
+        if self.detach_input:
+            tokens = tokens.detach()
+        memories = self.construction(tokens)
+        diffused: Tensor = self.diffusion(tokens.flatten(0, 1), memories.flatten(0, 1))
+        return diffused.mean(dim=1).view_as(memories)

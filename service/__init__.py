@@ -1,0 +1,1 @@
+"""Serves TF-CLIP weights: tracklets in over HTTP, ranked tracklets out."""

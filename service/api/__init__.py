@@ -1,0 +1,1 @@
+"""HTTP: one router per resource, and their schemas. No SQL and no tensors here."""

@@ -1,0 +1,52 @@
+"""What endpoints ask for, as annotated types: the service, and a caller with the right scope."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from service.errors import Forbidden, Unauthorized
+from service.runtime import Service
+from service.store import keys
+from service.store.keys import Scope
+
+_LONGEST_KEY = 300
+
+bearer = HTTPBearer(auto_error=False, description="An API key: `Authorization: Bearer <key>`.")
+
+
+def get_service(request: Request) -> Service:
+    """The running service."""
+    service: Service = request.app.state.service
+    return service
+
+
+ServiceDep = Annotated[Service, Depends(get_service)]
+
+
+def _require(scope: Scope) -> Callable[..., Awaitable[str]]:
+    async def caller(
+        service: ServiceDep, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+    ) -> str:
+        """The name of the caller's key, which has the scope."""
+        if service.settings.auth == "off":
+            return "anyone"
+        if credentials is None:
+            raise Unauthorized("Send an API key: `Authorization: Bearer <key>`.")
+        if len(credentials.credentials) > _LONGEST_KEY or not credentials.credentials.isascii():
+            raise Unauthorized("The API key is not known.")
+        async with service.database.transaction() as connection:
+            key = await keys.find_by_secret(connection, credentials.credentials)
+        if key is None:
+            raise Unauthorized("The API key is not known, or was revoked.")
+        if scope not in key.scopes:
+            raise Forbidden(f"This needs a key with scope `{scope}`; yours has {', '.join(sorted(key.scopes))}.")
+        return key.name
+
+    return caller
+
+
+ReadKey = Annotated[str, Depends(_require("read"))]
+WriteKey = Annotated[str, Depends(_require("write"))]
+AdminKey = Annotated[str, Depends(_require("admin"))]

@@ -1,0 +1,37 @@
+"""API keys: make, list, revoke."""
+
+import uuid
+
+from fastapi import APIRouter
+
+from service.api.dependencies import AdminKey, ServiceDep
+from service.api.problems import problems
+from service.api.schemas import CreatedKey, Key, KeyList, NewKey
+from service.errors import NotFound
+from service.store import keys as store
+
+router = APIRouter(prefix="/admin/keys", tags=["admin"])
+
+
+@router.post("", operation_id="createKey", status_code=201, responses=problems(400, 401, 403, 413, 422, 503))
+async def create_key(body: NewKey, caller: AdminKey, service: ServiceDep) -> CreatedKey:
+    """Make a key. Its secret is in this answer and nowhere else."""
+    secret = store.new_secret()
+    async with service.database.transaction() as connection:
+        key = await store.create(connection, body.name, body.scopes, secret)
+    return CreatedKey(**Key.of(key).model_dump(), secret=secret)
+
+
+@router.get("", operation_id="listKeys", responses=problems(401, 403, 503))
+async def list_keys(caller: AdminKey, service: ServiceDep) -> KeyList:
+    """List every key, revoked ones too, newest first."""
+    async with service.database.transaction() as connection:
+        return KeyList(items=[Key.of(key) for key in await store.list_all(connection)])
+
+
+@router.delete("/{key_id}", operation_id="revokeKey", status_code=204, responses=problems(401, 403, 404, 422, 503))
+async def revoke_key(key_id: uuid.UUID, caller: AdminKey, service: ServiceDep) -> None:
+    """Revoke a key for good."""
+    async with service.database.transaction() as connection:
+        if not await store.revoke(connection, key_id):
+            raise NotFound(f"There is no key {key_id}.")

@@ -1,0 +1,109 @@
+"""What happens to every request: an id, a bound on its body, a measurement and a line in the log."""
+
+import re
+import time
+import uuid
+from http import HTTPStatus
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.api.problems import problem_response
+from service.errors import BodyTooLarge
+from service.metrics import Metrics
+
+log = structlog.get_logger("service.requests")
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,100}")
+_QUIET = ("/livez", "/readyz", "/metrics")
+
+
+class RequestContext:
+    """Gives a request its id (its own `X-Request-ID` where that is sound), and tells what became of it."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        sent = dict(scope["headers"]).get(b"x-request-id", b"")
+        request_id = sent.decode() if _REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+        status = HTTPStatus.INTERNAL_SERVER_ERROR.value
+        began = time.perf_counter()
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self._app(scope, receive, send_with_id)
+            finally:
+                self._note(scope, status, time.perf_counter() - began)
+
+    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+        # The route's pattern, not the path: ids must not become label values.
+        route = getattr(scope.get("route"), "path", "(none)")
+        self._metrics.requests.labels(scope["method"], route, status).observe(seconds)
+        code = scope["state"].get("problem_code")
+        if code is not None:
+            self._metrics.rejected.labels(code).inc()
+        if scope["path"] not in _QUIET:
+            log.info(
+                "request",
+                method=scope["method"],
+                path=scope["path"][:200],
+                status=status,
+                ms=round(seconds * 1000, 1),
+                **({"problem": code} if code else {}),
+            )
+
+
+class BodyLimit:
+    """Refuses a body over `limit` bytes: by its Content-Length before reading, else as soon as it grows past it."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        error = BodyTooLarge(
+            f"The body is larger than {self._limit} bytes (TFCLIP_MAX_BODY_BYTES). Send fewer or smaller frames."
+        )
+        announced = dict(scope["headers"]).get(b"content-length", b"")
+        if announced.isdigit() and int(announced[:20]) > self._limit:
+            await problem_response(error, scope)(scope, receive, send)
+            return
+        received = 0
+        answered = False
+
+        async def count() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._limit:
+                raise error
+            return message
+
+        async def send_once(message: Message) -> None:
+            # Whatever the application makes of the interruption, the answer is ours.
+            nonlocal answered
+            if received <= self._limit:
+                await send(message)
+            elif not answered:
+                answered = True
+                await problem_response(error, scope)(scope, receive, send)
+
+        await self._app(scope, count, send_once)

@@ -1,0 +1,98 @@
+"""Reading a multipart upload: bounded in every direction, and refusing what it does not know."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from fastapi import Request
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
+
+from service.errors import (
+    FieldError,
+    InvalidFrame,
+    InvalidMultipart,
+    InvalidRequest,
+    TooManyFrames,
+    UnsupportedMediaType,
+)
+from service.settings import Settings
+
+FRAMES = "frames"
+_MAX_FIELDS = 500
+_MAX_FIELD_BYTES = 1024 * 1024
+
+
+@dataclass
+class Form:
+    """A multipart body: the frames' bytes in order, and every other field's values."""
+
+    frames: list[bytes] = field(default_factory=list)
+    fields: dict[str, list[str]] = field(default_factory=dict)
+
+
+async def read_form(request: Request, settings: Settings, allowed: Sequence[str]) -> Form:
+    """Read the body.
+
+    Args:
+        allowed: names of the fields that may come besides `frames`.
+
+    Raises:
+        UnsupportedMediaType, InvalidMultipart: the body is something else, or broken.
+        TooManyFrames, InvalidFrame: there are too many frames, none, or one is too large.
+        InvalidRequest: a field has a name that is not known.
+    """
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        raise UnsupportedMediaType("Send multipart/form-data with one or more files `frames`.")
+    try:
+        async with request.form(
+            max_files=settings.max_frames + 1, max_fields=_MAX_FIELDS, max_part_size=_MAX_FIELD_BYTES
+        ) as parsed:
+            return await _sort(parsed, settings, allowed)
+    except HTTPException as error:
+        if "too many files" in str(error.detail).lower():
+            raise TooManyFrames(_too_many(settings)) from error
+        raise InvalidMultipart(f"The multipart body cannot be read: {error.detail}") from error
+
+
+async def _sort(parsed: FormData, settings: Settings, allowed: Sequence[str]) -> Form:
+    form = Form()
+    unknown = sorted({name for name in parsed if name != FRAMES and name not in allowed})
+    if unknown:
+        expected = ", ".join([FRAMES, *allowed])
+        raise InvalidRequest(
+            f"Unknown field {unknown[0][:100]!r}; expected {expected}.",
+            [FieldError(name[:100], "unknown field") for name in unknown[:20]],
+        )
+    for name, value in parsed.multi_items():
+        if name == FRAMES:
+            if not isinstance(value, UploadFile):
+                raise InvalidFrame("`frames` must be files: each part needs a filename.")
+            form.frames.append(await _read_frame(value, len(form.frames), settings))
+        elif isinstance(value, UploadFile):
+            # curl -F 'metadata=@file.json' sends a field as a file.
+            content = await value.read(_MAX_FIELD_BYTES + 1)
+            if len(content) > _MAX_FIELD_BYTES:
+                raise InvalidRequest(f"Field {name!r} is larger than {_MAX_FIELD_BYTES} bytes.")
+            form.fields.setdefault(name, []).append(content.decode(errors="replace"))
+        else:
+            form.fields.setdefault(name, []).append(value)
+    if len(form.frames) > settings.max_frames:
+        raise TooManyFrames(_too_many(settings))
+    if not form.frames:
+        raise InvalidFrame("There is no frame: send one or more image files as `frames`.")
+    return form
+
+
+async def _read_frame(file: UploadFile, position: int, settings: Settings) -> bytes:
+    content = await file.read(settings.max_frame_bytes + 1)
+    if len(content) > settings.max_frame_bytes:
+        raise InvalidFrame(
+            f"frames[{position}] is larger than {settings.max_frame_bytes} bytes (TFCLIP_MAX_FRAME_BYTES)."
+        )
+    return content
+
+
+def _too_many(settings: Settings) -> str:
+    return (
+        f"A tracklet has at most {settings.max_frames} frames (TFCLIP_MAX_FRAMES); spread yours evenly and send fewer."
+    )

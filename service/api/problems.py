@@ -1,0 +1,132 @@
+"""The one place that turns errors into answers: RFC 9457 `application/problem+json`, the framework's own included."""
+
+from collections.abc import MutableMapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from service.errors import FieldError, InvalidRequest, NotFound, ServiceError
+
+_INSTANCE_LENGTH = 200
+
+
+class ProblemField(BaseModel):
+    """One thing wrong with a request."""
+
+    location: str
+    message: str
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details, with a stable `code` and the request's id."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    request_id: str | None
+    errors: list[ProblemField]
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses=` of an endpoint that may answer with these statuses."""
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status in statuses
+    }
+
+
+def field_errors(error: ValidationError | RequestValidationError, prefix: str = "") -> list[FieldError]:
+    """Pydantic's findings; what was sent is not repeated, since it may be huge or secret."""
+    return [
+        FieldError(
+            ".".join(str(part) for part in ([prefix] if prefix else []) + list(found["loc"]))[:_INSTANCE_LENGTH],
+            str(found["msg"])[:500],
+        )
+        for found in error.errors()[:50]
+    ]
+
+
+def problem_response(error: ServiceError, scope: MutableMapping[str, Any]) -> JSONResponse:
+    """The answer to a request that failed with `error`; `scope` is the request's ASGI scope."""
+    return _respond(
+        scope, error.status, error.code, error.title, error.detail, error.errors, retry_after=error.retry_after
+    )
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    """Answer every error of the application as a problem."""
+
+    @app.exception_handler(ServiceError)
+    async def service_error(request: Request, error: ServiceError) -> JSONResponse:
+        return problem_response(error, request.scope)
+
+    @app.exception_handler(RequestValidationError)
+    async def validation_error(request: Request, error: RequestValidationError) -> JSONResponse:
+        errors = field_errors(error)
+        detail = "; ".join(f"{one.location}: {one.message}" for one in errors[:3])
+        return problem_response(InvalidRequest(detail, errors), request.scope)
+
+    @app.exception_handler(HTTPException)
+    async def http_error(request: Request, error: HTTPException) -> JSONResponse:
+        phrase = HTTPStatus(error.status_code).phrase
+        if error.status_code == 404:
+            return problem_response(NotFound("There is nothing at this address."), request.scope)
+        return _respond(
+            request.scope,
+            error.status_code,
+            phrase.lower().replace(" ", "_"),
+            phrase,
+            str(error.detail)[:500],
+            [],
+            headers=dict(error.headers or {}),
+        )
+
+    @app.exception_handler(Exception)
+    async def unexpected(request: Request, error: Exception) -> JSONResponse:
+        # Starlette logs the traceback; the caller gets the request id to ask with.
+        return problem_response(ServiceError("Something failed; the log has the request id."), request.scope)
+
+
+def _respond(
+    scope: MutableMapping[str, Any],
+    status: int,
+    code: str,
+    title: str,
+    detail: str,
+    errors: list[FieldError],
+    retry_after: int | None = None,
+    headers: dict[str, str] | None = None,
+) -> JSONResponse:
+    problem = Problem(
+        type=f"urn:tfclip:problem:{code}",
+        title=title,
+        status=status,
+        detail=detail,
+        instance=str(scope.get("path", ""))[:_INSTANCE_LENGTH],
+        code=code,
+        request_id=scope.get("state", {}).get("request_id"),
+        errors=[ProblemField(location=error.location, message=error.message) for error in errors],
+    )
+    answer_headers = dict(headers or {})
+    if retry_after is not None:
+        answer_headers["Retry-After"] = str(retry_after)
+    if status == 401:
+        answer_headers["WWW-Authenticate"] = "Bearer"
+    scope.setdefault("state", {})["problem_code"] = code
+    return JSONResponse(
+        problem.model_dump(mode="json"),
+        status_code=status,
+        headers=answer_headers,
+        media_type="application/problem+json",
+    )

@@ -1,0 +1,102 @@
+"""Search: by a stored tracklet, or by frames that are not stored."""
+
+import time
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from pydantic import ValidationError
+
+from service.api.dependencies import ReadKey, ServiceDep
+from service.api.multipart import Form, read_form
+from service.api.problems import field_errors, problems
+from service.api.schemas import Ranking, SearchParameters, TrackletSearchParameters
+from service.errors import FieldError, InvalidRequest
+
+router = APIRouter(prefix="/search", tags=["search"])
+
+_OPTIONS = list(SearchParameters.model_fields)
+_REPEATABLE = ("camera_id", "exclude_camera_id")
+_SEARCH_SCHEMA = SearchParameters.model_json_schema()
+_FRAMES_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["frames"],
+                    "properties": {
+                        "frames": {
+                            "type": "array",
+                            "minItems": 1,
+                            "items": {"type": "string", "contentMediaType": "image/jpeg"},
+                            "description": "The crops in order of time: JPEG, PNG or WebP.",
+                        },
+                        **_SEARCH_SCHEMA["properties"],
+                    },
+                }
+            }
+        },
+    }
+}
+
+
+@router.get("", operation_id="searchByTracklet", responses=problems(401, 403, 404, 409, 422, 503))
+async def search_by_tracklet(
+    parameters: Annotated[TrackletSearchParameters, Query()], caller: ReadKey, service: ServiceDep
+) -> Ranking:
+    """Rank the gallery against a stored tracklet; the query itself is never in the ranking."""
+    began = time.perf_counter()
+    answer = await service.search.by_tracklet(parameters.query_id, parameters.options())
+    return Ranking.of(answer, parameters.gallery, parameters.query_id, _milliseconds_since(began))
+
+
+@router.post(
+    "",
+    operation_id="searchByFrames",
+    responses=problems(400, 401, 403, 404, 409, 413, 415, 422, 503),
+    openapi_extra=_FRAMES_BODY,
+)
+async def search_by_frames(request: Request, caller: ReadKey, service: ServiceDep) -> Ranking:
+    """Rank the gallery against frames sent along; nothing is stored.
+
+    Options come as form fields beside `frames`, or in the query string.
+    """
+    began = time.perf_counter()
+    async with service.admission:
+        form = await read_form(request, service.settings, _OPTIONS)
+        parameters = _parse_options(request, form)
+        answer = await service.search.by_frames(form.frames, parameters.options())
+    return Ranking.of(answer, parameters.gallery, None, _milliseconds_since(began))
+
+
+def _parse_options(request: Request, form: Form) -> SearchParameters:
+    given: dict[str, list[str]] = {name: list(values) for name, values in form.fields.items()}
+    for name, value in request.query_params.multi_items():
+        if name in form.fields:
+            raise InvalidRequest(
+                f"Option {name!r} is both in the query string and in the form.", [FieldError(name, "given twice")]
+            )
+        given.setdefault(name, []).append(value)
+    repeated = [name for name, values in given.items() if len(values) > 1 and name not in _REPEATABLE]
+    if repeated:
+        raise InvalidRequest(
+            f"Option {repeated[0][:100]!r} is given more than once.", [FieldError(repeated[0][:100], "given twice")]
+        )
+    try:
+        parameters = SearchParameters.model_validate(
+            {name: values if name in _REPEATABLE else values[0] for name, values in given.items()}
+        )
+    except ValidationError as error:
+        errors = field_errors(error)
+        raise InvalidRequest(f"{errors[0].location}: {errors[0].message}", errors) from None
+    if parameters.exclude_query_camera:
+        raise InvalidRequest(
+            "exclude_query_camera needs a stored query; for uploaded frames name the camera in exclude_camera_id.",
+            [FieldError("exclude_query_camera", "the frames have no camera")],
+        )
+    return parameters
+
+
+def _milliseconds_since(began: float) -> float:
+    return (time.perf_counter() - began) * 1000

@@ -1,0 +1,174 @@
+"""Tracklets: store, read, list, delete; and their frames."""
+
+import asyncio
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.responses import FileResponse
+from pydantic import ValidationError
+
+from service.api.cursors import decode_cursor, encode_cursor
+from service.api.dependencies import ReadKey, ServiceDep, WriteKey
+from service.api.multipart import read_form
+from service.api.problems import field_errors, problems
+from service.api.schemas import ListParameters, StoredAnswer, Tracklet, TrackletMetadata, TrackletPage
+from service.errors import FieldError, InvalidRequest, NotFound
+from service.ingest.uploads import Upload
+from service.settings import Settings
+from service.store import tracklets as store
+
+router = APIRouter(prefix="/tracklets", tags=["tracklets"])
+
+_UPLOAD_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["metadata", "frames"],
+                    "properties": {
+                        "metadata": {
+                            "type": "string",
+                            "contentMediaType": "application/json",
+                            "contentSchema": TrackletMetadata.model_json_schema(),
+                            "description": "JSON: who saw what, when. Only `camera_id` is required.",
+                        },
+                        "frames": {
+                            "type": "array",
+                            "minItems": 1,
+                            "items": {"type": "string", "contentMediaType": "image/jpeg"},
+                            "description": "The crops in order of time: JPEG, PNG or WebP.",
+                        },
+                    },
+                }
+            }
+        },
+    }
+}
+
+
+@router.post(
+    "",
+    operation_id="createTracklet",
+    status_code=201,
+    response_model=StoredAnswer,
+    responses={
+        200: {"model": StoredAnswer, "description": "The same tracklet was there already"},
+        **problems(400, 401, 403, 409, 413, 415, 422, 503),
+    },
+    openapi_extra=_UPLOAD_BODY,
+)
+async def create_tracklet(request: Request, response: Response, caller: WriteKey, service: ServiceDep) -> StoredAnswer:
+    """Store a tracklet. When this answers, the tracklet is durable and the next search finds it.
+
+    Sending the same `external_id` with the same frames again answers 200 with the tracklet that is there; with other
+    frames it answers 409.
+    """
+    async with service.admission:
+        with service.metrics.stage("receive"):
+            form = await read_form(request, service.settings, ["metadata"])
+        metadata = _parse_metadata(form.fields.get("metadata", []), service.settings)
+        upload = Upload(
+            gallery=metadata.gallery,
+            camera=metadata.camera_id,
+            external_id=metadata.external_id,
+            identity=metadata.identity,
+            started_at=metadata.started_at,
+            ended_at=metadata.ended_at,
+            labels=dict(metadata.labels),
+        )
+        stored, model_id, created = await service.uploads.add(upload, form.frames)
+    response.status_code = 201 if created else 200
+    response.headers["Location"] = f"/tracklets/{stored.id}"
+    return StoredAnswer(**Tracklet.of(stored).model_dump(), model_id=model_id)
+
+
+@router.get("", operation_id="listTracklets", responses=problems(401, 403, 422, 503))
+async def list_tracklets(
+    parameters: Annotated[ListParameters, Query()], caller: ReadKey, service: ServiceDep
+) -> TrackletPage:
+    """List a gallery's tracklets, newest first."""
+    before = decode_cursor(parameters.cursor) if parameters.cursor is not None else None
+    async with service.database.transaction() as connection:
+        page = await store.list_page(connection, parameters.gallery, parameters.limit + 1, before)
+    shown = page[: parameters.limit]
+    more = len(page) > parameters.limit
+    return TrackletPage(
+        items=[Tracklet.of(stored) for stored in shown],
+        next_cursor=encode_cursor(shown[-1].created_at, shown[-1].id) if more else None,
+    )
+
+
+@router.get("/{tracklet_id}", operation_id="getTracklet", responses=problems(401, 403, 404, 422, 503))
+async def get_tracklet(tracklet_id: uuid.UUID, caller: ReadKey, service: ServiceDep) -> Tracklet:
+    """Read one tracklet."""
+    async with service.database.transaction() as connection:
+        stored = await store.find(connection, tracklet_id)
+    if stored is None:
+        raise NotFound(f"There is no tracklet {tracklet_id}.")
+    return Tracklet.of(stored)
+
+
+@router.delete(
+    "/{tracklet_id}", operation_id="deleteTracklet", status_code=204, responses=problems(401, 403, 404, 422, 503)
+)
+async def delete_tracklet(tracklet_id: uuid.UUID, caller: WriteKey, service: ServiceDep) -> None:
+    """Delete a tracklet with its frames. When this answers, no search finds it any more."""
+    # A client that hangs up must not leave the files behind.
+    await asyncio.shield(asyncio.create_task(service.uploads.delete(tracklet_id)))
+
+
+@router.get(
+    "/{tracklet_id}/frames/{position}",
+    operation_id="getFrame",
+    response_class=FileResponse,
+    responses={
+        200: {"content": {kind: {} for kind in ("image/jpeg", "image/png", "image/webp")}, "description": "The image"},
+        **problems(401, 403, 404, 422, 503),
+    },
+)
+async def get_frame(
+    tracklet_id: uuid.UUID, position: Annotated[int, Path(ge=0, le=1_000_000)], caller: ReadKey, service: ServiceDep
+) -> FileResponse:
+    """The bytes of one frame as they were uploaded; positions count from 0."""
+    async with service.database.transaction() as connection:
+        found = await store.find_frame(connection, tracklet_id, position)
+    path = service.frames.path(found[0], found[1].sha256) if found else None
+    if found is None or path is None or not path.is_file():
+        raise NotFound(f"There is no frame {position} of tracklet {tracklet_id}.")
+    return FileResponse(
+        path,
+        media_type=found[1].media_type,
+        # A frame's bytes never change; a browser must not guess at what they are.
+        headers={"Cache-Control": "private, max-age=86400, immutable", "X-Content-Type-Options": "nosniff"},
+    )
+
+
+def _parse_metadata(values: list[str], settings: Settings) -> TrackletMetadata:
+    if len(values) != 1:
+        raise InvalidRequest(
+            f"The field `metadata` is there {len(values)} times, expected once.",
+            [FieldError("metadata", "expected once")],
+        )
+    try:
+        metadata = TrackletMetadata.model_validate_json(values[0])
+    except ValidationError as error:
+        errors = field_errors(error, prefix="metadata")
+        raise InvalidRequest(f"{errors[0].location}: {errors[0].message}", errors) from None
+    if metadata.labels_size() > settings.max_labels_bytes:
+        raise InvalidRequest(
+            f"metadata.labels are larger than {settings.max_labels_bytes} bytes (TFCLIP_MAX_LABELS_BYTES).",
+            [FieldError("metadata.labels", "too large")],
+        )
+    latest = datetime.now(UTC) + timedelta(seconds=settings.max_clock_skew_seconds)
+    for name in ("started_at", "ended_at"):
+        moment = getattr(metadata, name)
+        if moment is not None and moment > latest:
+            raise InvalidRequest(
+                f"metadata.{name} is in the future by this server's clock ({datetime.now(UTC).isoformat()}).",
+                [FieldError(f"metadata.{name}", "is in the future")],
+            )
+    return metadata

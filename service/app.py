@@ -1,0 +1,76 @@
+"""The application: `create_app(settings)` builds everything when it starts and closes everything when it stops."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from service.api import admin, health, jobs, keys, search, tracklets
+from service.api.middleware import BodyLimit, RequestContext
+from service.api.problems import Problem, install_problem_handlers
+from service.errors import StartupError
+from service.metrics import Metrics
+from service.runtime import Service
+from service.settings import Settings
+
+_DESCRIPTION = """
+A person seen by one camera is a *tracklet*, a short sequence of crops. Upload tracklets, then ask where else a person
+was seen: the answer is a ranking by cosine similarity of TF-CLIP descriptors, exact over the whole gallery.
+
+Every request carries `Authorization: Bearer <key>`. Every error is `application/problem+json` (RFC 9457).
+"""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The ASGI application. Nothing is opened before its lifespan begins.
+
+    A start that fails raises `StartupError` from the lifespan and leaves it in `app.state.startup_error`.
+    """
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        try:
+            service = await Service.start(settings, metrics)
+        except StartupError as error:
+            app.state.startup_error = error
+            raise
+        app.state.service = service
+        try:
+            yield
+        finally:
+            await service.close()
+
+    app = FastAPI(
+        title="tfclip: video person re-identification",
+        version=version("tfclip"),
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        separate_input_output_schemas=False,
+    )
+    app.state.startup_error = None
+    for router in (tracklets.router, search.router, admin.router, keys.router, jobs.router, health.router):
+        app.include_router(router)
+    install_problem_handlers(app)
+    _document_problems(app)
+    # The last one added is the outermost: a refused body has a request id too.
+    app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
+    app.add_middleware(RequestContext, metrics=metrics)
+    return app
+
+
+def _document_problems(app: FastAPI) -> None:
+    """Put the schema that the endpoints' error answers refer to into the OpenAPI document."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, object]:
+        if app.openapi_schema is None:
+            document = generate()
+            schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas = document.setdefault("components", {}).setdefault("schemas", {})
+            schemas.update(schema.pop("$defs", {}))
+            schemas["Problem"] = schema
+        return app.openapi_schema or {}
+
+    app.openapi = openapi  # type: ignore[method-assign]

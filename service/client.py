@@ -1,0 +1,284 @@
+"""The Python client of the service: `with TfclipClient(url, api_key) as client: client.search(tracklet_id)`."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import count
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from urllib.parse import quote
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from service.client_errors import JobTimeoutError, UnexpectedAnswerError, UnreachableError, problem_of
+from service.retries import RetryPolicy, retry_after_seconds
+from service.wire import Job, Key, KeyPage, NewKey, Ranking, Readiness, Tracklet, TrackletPage
+
+Answer = TypeVar("Answer", bound=BaseModel)
+DEFAULT_URL = "http://127.0.0.1:8000"
+PATIENT = RetryPolicy()
+NO_RETRY = RetryPolicy(attempts=1)
+_BUSY = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE)
+_IMAGE_TYPES = {b"\xff\xd8": "jpeg", b"\x89P": "png", b"RI": "webp"}
+
+
+@dataclass(frozen=True)
+class StoredTracklet:
+    """A tracklet that the service holds; `created` is false when it held it before this request."""
+
+    tracklet: Tracklet
+    created: bool
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """Which rows a search may rank, and how many it answers; None leaves the service's default."""
+
+    k: int | None = None
+    gallery: str | None = None
+    camera_id: Sequence[str] = ()
+    exclude_camera_id: Sequence[str] = ()
+    exclude_query_camera: bool | None = None
+    started_after: datetime | None = None
+    ended_before: datetime | None = None
+    min_score: float | None = None
+
+    def parameters(self) -> list[tuple[str, str]]:
+        """Return them as HTTP parameters; the camera ones repeat."""
+        single = ("k", "gallery", "exclude_query_camera", "started_after", "ended_before", "min_score")
+        values = [(name, _as_text(getattr(self, name))) for name in single if getattr(self, name) is not None]
+        values += [("camera_id", camera) for camera in self.camera_id]
+        return values + [("exclude_camera_id", camera) for camera in self.exclude_camera_id]
+
+
+class TfclipClient:
+    """One service at one address, spoken to with one key. May be used from several threads.
+
+    Requests that change nothing, deletions, and uploads that carry an `external_id` are sent again after a lost
+    connection, 429 or 503. An upload without `external_id`, a new key and a new job are sent once: the service could
+    not tell the second from the first.
+
+    Every method raises `ApiProblem` when the service refuses, `UnreachableError` when there is no answer, and
+    `UnexpectedAnswerError` when something else than the service answered.
+    """
+
+    def __init__(
+        self, url: str, api_key: str | None = None, *, timeout_seconds: float = 300.0, retries: RetryPolicy = PATIENT
+    ) -> None:
+        """Prepare for the service at `url`; nothing is sent yet.
+
+        Raises:
+            ValueError: the key has characters that no HTTP header can carry.
+        """
+        if api_key is not None and not (api_key.isascii() and api_key.isprintable()):
+            raise ValueError("the API key holds characters that no key has; was a line break copied with it?")
+        self.url = url.rstrip("/")
+        self._retries = retries
+        self._http = httpx.Client(
+            timeout=httpx.Timeout(timeout_seconds, connect=10.0),
+            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def create_tracklet(
+        self,
+        frames: Sequence[bytes],
+        camera_id: str,
+        *,
+        gallery: str | None = None,
+        external_id: str | None = None,
+        identity: str | None = None,
+        started_at: datetime | None = None,
+        ended_at: datetime | None = None,
+        labels: Mapping[str, Any] | None = None,
+    ) -> StoredTracklet:
+        """Store a tracklet: `frames` are JPEG, PNG or WebP files in their order in time."""
+        metadata = {
+            "camera_id": camera_id,
+            "gallery": gallery,
+            "external_id": external_id,
+            "identity": identity,
+            "started_at": started_at.isoformat() if started_at else None,
+            "ended_at": ended_at.isoformat() if ended_at else None,
+            "labels": dict(labels) if labels else None,
+        }
+        given = {name: value for name, value in metadata.items() if value is not None}
+        response = self._send(
+            "POST",
+            "/tracklets",
+            repeatable=external_id is not None,
+            data={"metadata": json.dumps(given)},
+            files=_frame_parts(frames),
+        )
+        return StoredTracklet(_parse(Tracklet, response), created=response.status_code == httpx.codes.CREATED)
+
+    def get_tracklet(self, tracklet_id: str) -> Tracklet:
+        """Return one stored tracklet."""
+        return _parse(Tracklet, self._send("GET", f"/tracklets/{_segment(tracklet_id)}"))
+
+    def list_tracklets(self, gallery: str | None = None, *, page_size: int = 100) -> Iterator[Tracklet]:
+        """Yield a gallery's tracklets, newest first, asking for the next page only when it is needed."""
+        cursor: str | None = None
+        while True:
+            given = {"limit": str(page_size), "gallery": gallery, "cursor": cursor}
+            parameters = [(name, value) for name, value in given.items() if value is not None]
+            page = _parse(TrackletPage, self._send("GET", "/tracklets", params=parameters))
+            yield from page.items
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    def delete_tracklet(self, tracklet_id: str) -> None:
+        """Delete one tracklet; searches no longer find it once this returns."""
+        self._send("DELETE", f"/tracklets/{_segment(tracklet_id)}", gone_is_done=True)
+
+    def search(self, query_id: str, options: SearchOptions | None = None) -> Ranking:
+        """Rank the gallery against a stored tracklet, which is never in its own ranking."""
+        parameters = [("query_id", query_id), *(options or SearchOptions()).parameters()]
+        return _parse(Ranking, self._send("GET", "/search", params=parameters))
+
+    def search_frames(self, frames: Sequence[bytes], options: SearchOptions | None = None) -> Ranking:
+        """Rank the gallery against frames that are not stored."""
+        parameters = (options or SearchOptions()).parameters()
+        return _parse(Ranking, self._send("POST", "/search", params=parameters, files=_frame_parts(frames)))
+
+    def reindex(self, gallery: str | None = None) -> Job:
+        """Start to build a gallery's index anew from the stored descriptors."""
+        body = {} if gallery is None else {"gallery": gallery}
+        return _parse(Job, self._send("POST", "/admin/reindex", repeatable=False, json=body))
+
+    def job(self, job_id: str) -> Job:
+        """Return how far a job is."""
+        return _parse(Job, self._send("GET", f"/jobs/{_segment(job_id)}"))
+
+    def wait_for_job(
+        self,
+        job_id: str,
+        *,
+        timeout_seconds: float = 3600.0,
+        poll_seconds: float = 0.5,
+        on_progress: Callable[[Job], None] = lambda _: None,
+    ) -> Job:
+        """Return the job when it has come to an end, good or bad; `on_progress` sees every state on the way.
+
+        Raises:
+            JobTimeoutError: it was still running after `timeout_seconds`.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            job = self.job(job_id)
+            on_progress(job)
+            if job.finished:
+                return job
+            if time.monotonic() + poll_seconds > deadline:
+                raise JobTimeoutError(f"job {job_id} was still {job.status} after {timeout_seconds:g} s")
+            time.sleep(poll_seconds)
+
+    def create_key(self, name: str, scopes: Sequence[str]) -> NewKey:
+        """Make an API key; the answer is the only place where its secret ever appears."""
+        body = {"name": name, "scopes": list(scopes)}
+        return _parse(NewKey, self._send("POST", "/admin/keys", repeatable=False, json=body))
+
+    def list_keys(self) -> list[Key]:
+        """Return all keys, revoked ones too."""
+        keys: list[Key] = []
+        cursor: str | None = None
+        while True:
+            page = _parse(KeyPage, self._send("GET", "/admin/keys", params=[("cursor", cursor)] if cursor else []))
+            keys += page.items
+            cursor = page.next_cursor
+            if cursor is None:
+                return keys
+
+    def revoke_key(self, key_id: str) -> None:
+        """Take a key out of force."""
+        self._send("DELETE", f"/admin/keys/{_segment(key_id)}", gone_is_done=True)
+
+    def ready(self) -> Readiness:
+        """Return whether the service is ready now. It is asked once, without retries."""
+        try:
+            response = self._http.get(f"{self.url}/readyz")
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise UnreachableError(_no_answer(self.url, error)) from error
+        if response.is_success:
+            return _parse(Readiness, response)
+        if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+            raise problem_of(response)
+        try:
+            return _parse(Readiness, response)
+        except UnexpectedAnswerError:
+            # A service that is still starting, or a proxy before it, has no more to say than 503.
+            return Readiness(status="not ready", reasons=[str(problem_of(response))])
+
+    def _send(
+        self, method: str, path: str, *, repeatable: bool = True, gone_is_done: bool = False, **content: Any
+    ) -> httpx.Response:
+        lost = False
+        for attempt in count(1):
+            try:
+                response = self._http.request(method, f"{self.url}{path}", **content)
+            except (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError) as error:
+                lost = True
+                delay = self._retries.delay(attempt) if repeatable else None
+                if delay is None:
+                    raise UnreachableError(_no_answer(self.url, error)) from error
+            except (httpx.TransportError, httpx.InvalidURL) as error:
+                raise UnreachableError(_no_answer(self.url, error)) from error
+            else:
+                # The first deletion may have been carried out although its answer was lost.
+                if response.is_success or (gone_is_done and lost and response.status_code == httpx.codes.NOT_FOUND):
+                    return response
+                asked = retry_after_seconds(response.headers.get("Retry-After"))
+                delay = self._retries.delay(attempt, asked) if repeatable and response.status_code in _BUSY else None
+                if delay is None:
+                    raise problem_of(response)
+            time.sleep(delay)
+        raise AssertionError("unreachable")
+
+
+def _parse(kind: type[Answer], response: httpx.Response) -> Answer:
+    try:
+        return kind.model_validate_json(response.content)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(str(part) for part in fault["loc"]) or "body"
+        raise UnexpectedAnswerError(
+            f"{response.request.method} {response.url} answered {response.status_code} with something that is not a "
+            f"{kind.__name__} ({where}: {fault['msg']}); is this the service's address?"
+        ) from error
+
+
+def _frame_parts(frames: Sequence[bytes]) -> list[tuple[str, tuple[str, bytes, str]]]:
+    kinds = [_IMAGE_TYPES.get(frame[:2], "octet-stream") for frame in frames]
+    return [
+        ("frames", (f"{n:05d}", frame, f"image/{kind}" if kind != "octet-stream" else f"application/{kind}"))
+        for n, (frame, kind) in enumerate(zip(frames, kinds, strict=True))
+    ]
+
+
+def _segment(identifier: str) -> str:
+    return quote(identifier, safe="")
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _no_answer(url: str, error: Exception) -> str:
+    return f"the service at {url} does not answer: {error or type(error).__name__}"

@@ -1,0 +1,71 @@
+"""`tfclip search`: where else was this person?"""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from model.cli import print_json
+from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Gallery, Url, parse_time, service_at
+
+if TYPE_CHECKING:
+    from service.wire import Ranking
+
+
+def register(app: typer.Typer) -> None:
+    """Add `tfclip search`."""
+    app.command("search")(search)
+
+
+def search(
+    query: Annotated[str, typer.Argument(metavar="ID", help="The stored tracklet to look for elsewhere.")],
+    k: Annotated[int, typer.Option("-k", min=1, max=1000, help="How many results.")] = 20,
+    gallery: Gallery = None,
+    camera: Annotated[list[str] | None, typer.Option(help="Only this camera; repeat for more.")] = None,
+    exclude_camera: Annotated[list[str] | None, typer.Option(help="Not this camera; repeat for more.")] = None,
+    exclude_query_camera: Annotated[bool, typer.Option("--exclude-query-camera", help="Only other cameras.")] = False,
+    started_after: Annotated[str | None, typer.Option(help="ISO 8601; UTC without an offset.")] = None,
+    ended_before: Annotated[str | None, typer.Option(help="ISO 8601; UTC without an offset.")] = None,
+    min_score: Annotated[float | None, typer.Option(min=-1, max=1, help="Least cosine similarity.")] = None,
+    url: Url = LOCAL_URL,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Rank a gallery against a stored tracklet, which is never in its own ranking."""
+    from service.client import SearchOptions
+
+    options = SearchOptions(
+        k=k,
+        gallery=gallery,
+        camera_id=camera or (),
+        exclude_camera_id=exclude_camera or (),
+        exclude_query_camera=exclude_query_camera or None,
+        started_after=parse_time(started_after),
+        ended_before=parse_time(ended_before),
+        min_score=min_score,
+    )
+    with service_at(url, api_key) as client:
+        ranking = client.search(query, options)
+    if as_json:
+        print_json(ranking.model_dump(mode="json"))
+    else:
+        _show(ranking)
+
+
+def _show(ranking: "Ranking") -> None:
+    from service.commands.tables import moment, print_table
+
+    rows = [
+        (
+            str(match.rank),
+            f"{match.score:.4f}",
+            match.identity or "-",
+            match.camera_id,
+            moment(match.started_at),
+            moment(match.ended_at),
+            match.tracklet_id,
+        )
+        for match in ranking.results
+    ]
+    print_table(("rank", "score", "identity", "camera", "started", "ended", "tracklet"), rows)
+    by = f"model {ranking.model_id[:12]}, generation {ranking.generation}"
+    typer.echo(f"{len(rows)} results in {ranking.took_ms:.1f} ms, {by}")

@@ -1,0 +1,1 @@
+"""Frames to descriptors: backends behind one protocol, and the batcher."""

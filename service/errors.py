@@ -1,0 +1,130 @@
+"""What can go wrong, as one tree. Rooms raise these; `service.api.problems` turns them into answers, nobody else."""
+
+from dataclasses import dataclass, field
+
+
+class StartupError(Exception):
+    """The service cannot start; the message is one line that says what to do."""
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """One thing wrong with a request: where, and what."""
+
+    location: str
+    message: str
+
+
+@dataclass
+class ServiceError(Exception):
+    """An expected failure of a request.
+
+    Attributes:
+        detail: what happened to this request and what the caller can do, in one or two sentences.
+        errors: single findings, where there are several.
+        retry_after: seconds after which trying again makes sense.
+    """
+
+    detail: str
+    errors: list[FieldError] = field(default_factory=list)
+    retry_after: int | None = None
+
+    status = 500
+    code = "internal_error"
+    title = "Something failed inside the service"
+
+    def __str__(self) -> str:
+        return self.detail
+
+
+class InvalidRequest(ServiceError):
+    """A value in the request breaks a rule."""
+
+    status, code, title = 422, "invalid_request", "The request is not valid"
+
+
+class InvalidFrame(ServiceError):
+    """A frame is not an image that can be used."""
+
+    status, code, title = 422, "invalid_frame", "A frame cannot be used"
+
+
+class InvalidMultipart(ServiceError):
+    """The body is not multipart/form-data as documented."""
+
+    status, code, title = 400, "invalid_multipart", "The body is not the expected multipart form"
+
+
+class UnsupportedMediaType(ServiceError):
+    """The body is of another media type than the endpoint takes."""
+
+    status, code, title = 415, "unsupported_media_type", "The body is of another media type than expected"
+
+
+class TooManyFrames(ServiceError):
+    """More frames than `TFCLIP_MAX_FRAMES`."""
+
+    status, code, title = 422, "too_many_frames", "The tracklet has too many frames"
+
+
+class BodyTooLarge(ServiceError):
+    """The body is over `TFCLIP_MAX_BODY_BYTES`."""
+
+    status, code, title = 413, "body_too_large", "The body is too large"
+
+
+class Unauthorized(ServiceError):
+    """No key, or a key that is not known."""
+
+    status, code, title = 401, "unauthorized", "A valid key is needed"
+
+
+class Forbidden(ServiceError):
+    """The key lacks a scope."""
+
+    status, code, title = 403, "forbidden", "The key does not allow this"
+
+
+class NotFound(ServiceError):
+    """What the request names does not exist."""
+
+    status, code, title = 404, "not_found", "Not found"
+
+
+class ExternalIdConflict(ServiceError):
+    """The gallery holds other frames under the same external id."""
+
+    status, code, title = 409, "external_id_conflict", "The external id is taken by other frames"
+
+
+class ModelConflict(ServiceError):
+    """The request names a model that this gallery is not indexed under."""
+
+    status, code, title = 409, "model_conflict", "Descriptors of different models are never compared"
+
+
+class Unavailable(ServiceError):
+    """The service cannot answer now and will be able to later."""
+
+    status, code, title = 503, "unavailable", "Not available right now"
+
+    def __init__(self, detail: str, retry_after: int = 1) -> None:
+        super().__init__(detail, retry_after=retry_after)
+
+
+class QueueFull(Unavailable):
+    """More waits to be embedded than the queue holds."""
+
+    code, title = "queue_full", "Too much is waiting to be embedded"
+
+
+class IndexNotReady(Unavailable):
+    """A gallery's index is being loaded, or is behind the database for too long."""
+
+    code, title = "index_not_ready", "The gallery's index is not ready"
+
+
+class DatabaseUnavailable(Unavailable):
+    """PostgreSQL does not answer."""
+
+    code, title = "database_unavailable", "The database does not answer"

@@ -1,0 +1,1 @@
+"""Bytes to validated frames, and the way of an upload."""

@@ -1,0 +1,23 @@
+"""A bound on the uploads that are read at one time, so that memory stays bounded too."""
+
+from types import TracebackType
+
+from service.errors import Unavailable
+
+
+class Admission:
+    """Lets `limit` requests in at a time; the next one is told to come back rather than kept waiting."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._inside = 0
+
+    async def __aenter__(self) -> None:
+        if self._inside >= self._limit:
+            raise Unavailable(f"{self._limit} uploads are being read already (TFCLIP_MAX_UPLOADS); try again.")
+        self._inside += 1
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._inside -= 1

@@ -1,0 +1,60 @@
+"""The frames of one upload: validated, hashed, and made into clips."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from model.clips import dense_clips, spread_evenly
+from model.preprocess import ImageSpecification, to_tensor
+from service.ingest.images import ImageLimits, decode_frame
+from service.store.tracklets import FrameRecord
+
+
+@dataclass(frozen=True)
+class Frames:
+    """The validated frames of a tracklet.
+
+    Attributes:
+        records: one for each frame, in order.
+        contents: bytes by SHA-256; frames that are equal share an entry.
+        digest: SHA-256 over the frames' SHA-256s in order: equal for equal sequences only.
+        clips: (C, T, 3, H, W) float32, dense clips of the frames that are embedded.
+    """
+
+    records: Sequence[FrameRecord]
+    contents: dict[bytes, bytes]
+    digest: bytes
+    clips: Tensor
+
+
+def digest_of(contents: Sequence[bytes]) -> bytes:
+    """What names a sequence of frames: SHA-256 over their SHA-256s, in order."""
+    return hashlib.sha256(b"".join(hashlib.sha256(content).digest() for content in contents)).digest()
+
+
+def prepare_frames(
+    contents: Sequence[bytes], limits: ImageLimits, image: ImageSpecification, clip_length: int, frame_cap: int
+) -> Frames:
+    """Decode and check every frame; cut clips from at most `frame_cap` of them, spread evenly.
+
+    Frames are decoded one at a time and kept at the network's size only, so that memory stays small.
+
+    Raises:
+        InvalidFrame: a frame cannot be used; the message names it.
+    """
+    embedded = set(spread_evenly(len(contents), frame_cap))
+    records, tensors = [], []
+    by_hash: dict[bytes, bytes] = {}
+    for position, content in enumerate(contents):
+        picture, media_type = decode_frame(content, limits, f"frames[{position}]")
+        sha256 = hashlib.sha256(content).digest()
+        by_hash[sha256] = content
+        records.append(FrameRecord(sha256, media_type, picture.width, picture.height, len(content)))
+        if position in embedded:
+            tensors.append(to_tensor([picture], image))
+    frames = torch.cat(tensors)
+    clips = frames[torch.tensor(dense_clips(len(frames), clip_length))]
+    return Frames(records, by_hash, digest_of(contents), clips)

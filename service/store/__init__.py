@@ -1,0 +1,1 @@
+"""PostgreSQL and the frames on disk: tables, repositories, the embedded server."""

@@ -1,0 +1,107 @@
+"""The connection to PostgreSQL: one engine, short transactions, and one answer when the server is away."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import psycopg
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from service.errors import DatabaseUnavailable
+
+SEARCH_PATH_OPTION = "-c search_path=public,procrastinate"
+"""The queue's tables live in a schema of their own; both are found without naming them."""
+
+
+def sqlalchemy_url(url: str) -> str:
+    """`url` with the driver that this project uses, psycopg 3."""
+    return make_url(url).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+
+
+def conninfo(url: str) -> str:
+    """`url` as libpq reads it, for those who connect without SQLAlchemy."""
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+class Database:
+    """Engine and pool of one process.
+
+    Args:
+        url: `postgresql://...`; any driver suffix is replaced.
+        connections: connections held at most.
+    """
+
+    def __init__(self, url: str, connections: int = 20) -> None:
+        self.url = sqlalchemy_url(url)
+        self._engine = create_async_engine(
+            self.url,
+            pool_size=connections,
+            max_overflow=0,
+            pool_timeout=5,
+            # A restarted server leaves dead connections in the pool; they are replaced before they are used.
+            pool_pre_ping=True,
+            connect_args={"options": SEARCH_PATH_OPTION, "connect_timeout": 5},
+        )
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """A connection whose work is committed at the end of the block, or rolled back by an exception.
+
+        Raises:
+            DatabaseUnavailable: the server is away, starting, or has no connection to spare.
+        """
+        with unavailable_when_gone():
+            async with self._engine.begin() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def frozen(self) -> AsyncIterator[AsyncConnection]:
+        """A read-only connection that sees the database as it stood at its first statement (REPEATABLE READ).
+
+        Raises:
+            DatabaseUnavailable: as `transaction`.
+        """
+        with unavailable_when_gone():
+            async with self._engine.connect() as connection:
+                await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+                async with connection.begin():
+                    yield connection
+
+    async def ping(self) -> None:
+        """Ask the server for a sign of life.
+
+        Raises:
+            DatabaseUnavailable: there is none.
+        """
+        async with self.transaction() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._engine.dispose()
+
+
+class unavailable_when_gone:  # noqa: N801 - reads as a verb where it is used
+    """Turns the driver's ways of saying "no server" into `DatabaseUnavailable`; passes everything else on."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, PoolTimeoutError):
+            raise DatabaseUnavailable("Every database connection is busy; try again shortly.") from error
+        if isinstance(error, DBAPIError) and (error.connection_invalidated or _server_is_away(error.orig)):
+            raise DatabaseUnavailable("PostgreSQL does not answer; try again shortly.") from error
+        if isinstance(error, psycopg.OperationalError) and _server_is_away(error):
+            raise DatabaseUnavailable("PostgreSQL does not answer; try again shortly.") from error
+
+
+def _server_is_away(error: BaseException | None) -> bool:
+    """Connection failures have no SQLSTATE, or one of class 08 (connection), 57P (shutdown), 53 (no resources)."""
+    if not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        return False
+    state = error.sqlstate
+    return state is None or state.startswith(("08", "57P", "53"))

@@ -1,0 +1,119 @@
+"""What the service answers, as the client sees it. Fields that a newer service adds are ignored."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
+
+
+class Tracklet(_Answer):
+    """A stored tracklet."""
+
+    id: str
+    gallery: str
+    camera_id: str
+    external_id: str | None = None
+    identity: str | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    labels: dict[str, Any] = {}
+    frame_count: int
+    model_id: str | None = None
+    created_at: datetime
+    thumbnail_url: str | None = None
+    frame_urls: list[str] = []
+
+
+class TrackletPage(_Answer):
+    """One page of a list of tracklets, newest first."""
+
+    items: list[Tracklet]
+    next_cursor: str | None = None
+
+
+class Match(_Answer):
+    """One line of a ranking; `score` is a cosine similarity."""
+
+    rank: int
+    tracklet_id: str
+    score: float
+    camera_id: str
+    identity: str | None = None
+    external_id: str | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    thumbnail_url: str | None = None
+
+
+class Ranking(_Answer):
+    """The answer to a search, and the model and generation that gave it."""
+
+    query_id: str | None = None
+    model_id: str
+    generation: int
+    took_ms: float
+    results: list[Match]
+
+
+class Job(_Answer):
+    """Long work in the service; `total` is None until it is known."""
+
+    id: str
+    kind: str
+    status: Literal["queued", "running", "succeeded", "failed", "cancelled"]
+    done: int = 0
+    total: int | None = None
+    error: str | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the job has come to an end, good or bad."""
+        return self.status in ("succeeded", "failed", "cancelled")
+
+
+class Key(_Answer):
+    """An API key as lists show it: never the secret itself."""
+
+    id: str
+    name: str
+    scopes: list[str]
+    created_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+
+class NewKey(Key):
+    """A key just made; the service shows its secret this once."""
+
+    secret: str
+
+
+class KeyPage(_Answer):
+    """One page of a list of keys."""
+
+    items: list[Key]
+    next_cursor: str | None = None
+
+
+class ServedModel(_Answer):
+    """The model with which the service embeds, and whether it was ever trained."""
+
+    id: str
+    trained: bool
+    source: str | None = None
+
+
+class Readiness(_Answer):
+    """Whether the service answers searches and uploads now, why not, and with which model."""
+
+    status: Literal["ready", "not ready"]
+    reasons: list[str] = []
+    model: ServedModel | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether it is ready."""
+        return self.status == "ready"

@@ -1,0 +1,61 @@
+"""Real parts for every test: one embedded PostgreSQL for the session, and services that listen on real ports."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service.store.embedded import EmbeddedPostgres
+from tests.support import RunningService, empty_database, make_settings, reachable_folder, run_service
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Async tests run on asyncio, as the service does."""
+    return "asyncio"
+
+
+@pytest.fixture
+def data_folder() -> Iterator[Path]:
+    """A folder for one test's data directory."""
+    with reachable_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """One PostgreSQL server for the whole session."""
+    with reachable_folder() as folder:
+        server = EmbeddedPostgres(folder / "postgres")
+        server.start()
+        yield server
+        server.stop()
+
+
+@pytest.fixture
+def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """An empty database of its own."""
+    with empty_database(postgres) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def running_service(postgres: EmbeddedPostgres) -> Iterator[RunningService]:
+    """A service that the tests of one module share."""
+    with (
+        reachable_folder() as folder,
+        empty_database(postgres) as url,
+        run_service(make_settings(folder / "data", url)) as running,
+    ):
+        yield running
+
+
+@pytest.fixture
+def fresh_service(postgres: EmbeddedPostgres) -> Iterator[RunningService]:
+    """A service of the test's own, with nothing stored."""
+    with (
+        reachable_folder() as folder,
+        empty_database(postgres) as url,
+        run_service(make_settings(folder / "data", url)) as running,
+    ):
+        yield running
