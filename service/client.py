@@ -20,7 +20,6 @@ from service.wire import Job, Key, KeyPage, NewKey, Ranking, Readiness, Tracklet
 Answer = TypeVar("Answer", bound=BaseModel)
 DEFAULT_URL = "http://127.0.0.1:8000"
 PATIENT = RetryPolicy()
-NO_RETRY = RetryPolicy(attempts=1)
 _BUSY = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE)
 _IMAGE_TYPES = {b"\xff\xd8": "jpeg", b"\x89P": "png", b"RI": "webp"}
 

@@ -51,11 +51,12 @@ async def _run(settings: "Settings") -> None:
     import uvicorn
 
     from service.app import create_app
+    from service.graceful import GracefulServer
     from service.logs import configure_logs
 
     configure_logs(settings)
     app = create_app(settings)
-    server = uvicorn.Server(
+    server = GracefulServer(
         uvicorn.Config(
             app,
             host=settings.host,

@@ -1,5 +1,6 @@
 """What tests share: services on real ports, databases of their own, and pictures."""
 
+import json
 import shutil
 import tempfile
 import threading
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -132,3 +134,23 @@ def pictures(seed: int, count: int = 3) -> list[bytes]:
 def frame_files(contents: list[bytes]) -> list[tuple[str, tuple[str, bytes, str]]]:
     """Frames as httpx sends them."""
     return [("frames", (f"{number}.jpg", content, "image/jpeg")) for number, content in enumerate(contents)]
+
+
+def upload(running: RunningService, seed: int, frames: int = 3, **metadata: object) -> dict[str, Any]:
+    """Store a made-up tracklet and return the answer's body."""
+    with running.client() as client:
+        answer = client.post(
+            "/tracklets",
+            data={"metadata": json.dumps({"camera_id": "c1", **metadata})},
+            files=frame_files(pictures(seed, frames)),
+        )
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+def search(running: RunningService, query_id: str, **options: object) -> dict[str, Any]:
+    """Rank against a stored tracklet and return the answer's body."""
+    with running.client() as client:
+        answer = client.get("/search", params={"query_id": query_id, **options})
+    assert answer.status_code == 200, answer.text
+    return answer.json()

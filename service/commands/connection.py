@@ -55,8 +55,9 @@ def service_at(url: str, api_key: str | None, *, patient: bool = False) -> Itera
         if problem.status == 401:
             fault = "the key is wrong or revoked" if api_key else "a key is needed"
             raise CommandError(f"{url}: {fault}; set TFCLIP_API_KEY or --api-key") from problem
-        faults = "".join(f"; {error.get('location', '')} {error.get('message', '')}" for error in problem.errors)
-        raise CommandError(f"{problem}{faults}") from problem
+        # The first fault is in the problem's own words already.
+        others = (f"; {error.get('location')}: {error.get('message')}" for error in problem.errors[1:])
+        raise CommandError(f"{problem}{''.join(others)}") from problem
     except ClientError as error:
         raise CommandError(str(error)) from error
 

@@ -46,6 +46,7 @@ def demo(
 
     with _own_folder() as folder, _running_service(folder) as (service, url, key), TfclipClient(url, key) as client:
         _wait_until_ready(service, client, folder / "service.log")
+        console.print(f"The service answers at {url}")
         try:
             result = run_demo(client, folder / "scene")
         except (ClientError, DemoError) as error:

@@ -196,7 +196,7 @@ class Galleries:
             served = self._served.get(gallery.name) or await self._open(gallery.name)
             if served.generation != gallery.generation:
                 await self._reload(served, gallery)
-            if served.index.applied < gallery.change:
+            if served.index.applied != gallery.change:
                 await self._apply_changes(served)
             else:
                 served.current_at = max(served.current_at, looked_at)
@@ -263,12 +263,22 @@ class Galleries:
                 served.index = await build_index(self._database, served.id, served.model_id)
 
     async def _advance(self, index: GalleryIndex, gallery_id: int, model_id: str) -> float:
-        """Apply changes until there are none left; returns when the last look at the database began."""
+        """Apply changes until there are none left.
+
+        Returns:
+            When the last look at the database began: the index contains all that was committed then.
+
+        Raises:
+            ValueError: the index and the changes do not fit together; the index must not be used any more.
+        """
         while True:
             looked_at = self._clock()
             async with self._database.transaction() as connection:
+                newest = (await store.get_state(connection, gallery_id)).change
                 changes = await store.changes_after(connection, gallery_id, model_id, index.applied)
             if not changes:
+                if index.applied != newest:
+                    raise ValueError(f"the index contains change {index.applied}, the gallery's last is {newest}")
                 return looked_at
             apply_changes(index, changes)
 

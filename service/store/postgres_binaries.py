@@ -157,8 +157,8 @@ class ServerAccount:
             raise PostgresError(f"cannot make {folder}: {one_line(made.stderr)}") from None
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != self.uid or found.st_mode & 0o077:
             raise PostgresError(
-                f"the socket of PostgreSQL needs the folder {folder}, of {self.name!r} alone (0700), and something else "
-                "is there: remove it, or give TFCLIP_DATA_DIR a shorter path"
+                f"the socket of PostgreSQL needs the folder {folder}, of {self.name!r} alone (0700), and something "
+                "else is there: remove it, or give TFCLIP_DATA_DIR a shorter path"
             )
 
     def check_can_enter(self, folder: Path, remedy: str, *, ours: Path | None = None) -> None:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -146,25 +146,48 @@ def test_service_and_server_killed_together_lose_nothing(server: EmbeddedPostgre
     assert_row_is_there(server)
 
 
-@pytest.mark.parametrize("initdb_too", [True, False])
-def test_an_initdb_that_was_cut_short_is_done_again(server: EmbeddedPostgres, initdb_too: bool) -> None:
-    unfinished = server.data_directory / "cluster.new"
+@contextmanager
+def orphaned_initdb(server: EmbeddedPostgres) -> Iterator[list[psutil.Process]]:
+    """An initdb in the middle of its work, suspended, whose service was killed; what is left of it is killed after."""
     with service_process(server.data_directory) as service:
-        wait_until(lambda: (unfinished / "PG_VERSION").exists())
+        wait_until(lambda: (server.data_directory / "cluster.new" / "PG_VERSION").exists())
         family = psutil.Process(service.pid).children(recursive=True)
-        # Held while the rest is looked at, so that it cannot finish in between.
         for process in family:
             process.suspend()
         service.send_signal(signal.SIGKILL)
         service.wait()
     assert family
-    assert unfinished.exists()
-    for process in family:
-        process.kill() if initdb_too else process.resume()
+    assert not (server.data_directory / "cluster").exists()
+    try:
+        yield family
+    finally:
+        for process in family:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+
+
+def test_an_initdb_that_was_cut_short_is_done_again(server: EmbeddedPostgres) -> None:
+    with orphaned_initdb(server):
+        pass
+    assert (server.data_directory / "cluster.new").exists()
     server.start()
     write_row(server)
     assert_row_is_there(server)
-    assert not unfinished.exists()
+    assert not (server.data_directory / "cluster.new").exists()
+
+
+def test_an_initdb_that_outlived_its_service_is_not_disturbed(
+    server: EmbeddedPostgres, make_server: Callable[..., EmbeddedPostgres]
+) -> None:
+    with orphaned_initdb(server) as initdb:
+        with pytest.raises(PostgresError, match="another service has been starting or stopping"):
+            make_server(timeout=0.2).start()
+        assert (server.data_directory / "cluster.new" / "PG_VERSION").exists()
+        for process in initdb:
+            process.resume()
+        server.start()
+    write_row(server)
+    assert_row_is_there(server)
 
 
 def test_processes_of_a_killed_server_are_waited_for_and_never_joined_by_a_second_server(

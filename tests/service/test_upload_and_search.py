@@ -7,19 +7,7 @@ import uuid
 import numpy as np
 import pytest
 
-from tests.support import RunningService, frame_files, picture, pictures
-
-
-def upload(running: RunningService, seed: int, frames: int = 3, **metadata: object) -> dict:
-    """Store a tracklet and return the answer's body."""
-    with running.client() as client:
-        answer = client.post(
-            "/tracklets",
-            data={"metadata": json.dumps({"camera_id": "c1", **metadata})},
-            files=frame_files(pictures(seed, frames)),
-        )
-    assert answer.status_code == 201, answer.text
-    return answer.json()
+from tests.support import RunningService, frame_files, picture, pictures, upload
 
 
 def test_an_upload_can_be_read_back_with_its_frames(running_service: RunningService) -> None:

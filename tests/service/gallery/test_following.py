@@ -1,0 +1,130 @@
+"""Galleries follow the database: other processes' changes, damaged snapshots, and honest refusal when they cannot."""
+
+from pathlib import Path
+
+import pytest
+
+from service.gallery import snapshot
+from tests.support import (
+    RunningService,
+    empty_database,
+    make_settings,
+    reachable_folder,
+    run_service,
+    search,
+    upload,
+    wait_until,
+)
+
+
+def snapshots(running: RunningService) -> list[Path]:
+    """Snapshot files on disk."""
+    return sorted((running.data_directory / "index").glob("*.snapshot"))
+
+
+def test_a_change_made_by_another_process_is_followed(postgres, data_folder: Path) -> None:
+    with (
+        empty_database(postgres) as url,
+        run_service(make_settings(data_folder / "data", url)) as one,
+        run_service(make_settings(data_folder / "data", url)) as other,
+    ):
+        ids = [upload(one, seed)["id"] for seed in range(4)]
+        wait_until(lambda: other.footprint()["index"] == 4)
+        assert search(other, ids[0])["results"] == search(one, ids[0])["results"]
+        with other.client() as client:
+            client.delete(f"/tracklets/{ids[1]}")
+        wait_until(lambda: one.footprint()["index"] == 3)
+        job_id = one.client().post("/admin/reindex").json()["id"]
+        wait_until(lambda: one.client().get(f"/jobs/{job_id}").json()["status"] == "succeeded")
+        wait_until(lambda: search(other, ids[0])["generation"] == 2)
+        assert search(other, ids[0])["results"] == search(one, ids[0])["results"]
+
+
+def test_an_index_that_cannot_follow_refuses_to_answer_and_recovers(postgres, data_folder: Path) -> None:
+    with (
+        empty_database(postgres) as url,
+        run_service(make_settings(data_folder / "data", url, max_lag_seconds=0.5)) as running,
+    ):
+        first, second = upload(running, 1), upload(running, 2)
+        before = search(running, first["id"])["results"]
+        with running.database() as blocker, running.client() as client:
+            # The index reads this table to learn of changes; nobody can while it is locked.
+            blocker.autocommit = False
+            blocker.execute("LOCK TABLE changes IN ACCESS EXCLUSIVE MODE")
+            with running.database() as writer:
+                writer.execute("UPDATE galleries SET change = change + 1")
+            wait_until(lambda: client.get("/readyz").status_code == 503)
+            answer = client.get("/search", params={"query_id": first["id"]})
+            assert (answer.status_code, answer.json()["code"]) == (503, "index_not_ready")
+            assert int(answer.headers["retry-after"]) >= 1
+            blocker.rollback()
+            # There is no change with that number: the index is rebuilt rather than trusted.
+            wait_until(lambda: client.get("/readyz").status_code == 200)
+        assert search(running, first["id"])["results"] == before
+        assert before[0]["tracklet_id"] == second["id"]
+
+
+@pytest.mark.parametrize("damage", ["none", "flipped", "truncated", "missing", "of another gallery", "of the future"])
+def test_a_restart_answers_the_same_whatever_became_of_the_snapshot(postgres, damage: str) -> None:
+    with reachable_folder() as folder, empty_database(postgres) as url:
+        settings = make_settings(folder / "data", url)
+        with run_service(settings) as running:
+            ids = [upload(running, seed)["id"] for seed in range(5)]
+            running.client().delete(f"/tracklets/{ids[4]}")
+            before = search(running, ids[0])
+        (path,) = snapshots(running)
+        match damage:
+            case "flipped":
+                content = bytearray(path.read_bytes())
+                content[len(content) // 2] ^= 1
+                path.write_bytes(content)
+            case "truncated":
+                path.write_bytes(path.read_bytes()[:-10])
+            case "missing":
+                path.unlink()
+            case "of another gallery":
+                manifest, index = snapshot.read(path)
+                snapshot.write(path, index, 999, manifest.generation, manifest.model_id)
+            case "of the future":
+                manifest, index = snapshot.read(path)
+                index.applied += 1
+                snapshot.write(path, index, manifest.gallery_id, manifest.generation, manifest.model_id)
+        with run_service(settings) as running:
+            after = search(running, ids[0])
+            assert after["results"] == before["results"]
+            assert len(after["results"]) == 3
+
+
+def test_changes_after_the_snapshot_are_replayed(postgres) -> None:
+    with reachable_folder() as folder, empty_database(postgres) as url:
+        settings = make_settings(folder / "data", url)
+        with run_service(settings) as running:
+            ids = [upload(running, seed)["id"] for seed in range(3)]
+        (path,) = snapshots(running)
+        old = path.read_bytes()
+        with run_service(settings) as running:
+            ids += [upload(running, seed)["id"] for seed in range(3, 6)]
+            running.client().delete(f"/tracklets/{ids[1]}")
+            before = search(running, ids[0])
+        path.write_bytes(old)
+        with run_service(settings) as running:
+            assert search(running, ids[0])["results"] == before["results"]
+            assert running.footprint()["index"] == 5
+
+
+def test_a_gallery_stays_on_its_model_when_the_service_starts_with_other_weights(postgres, tmp_path: Path) -> None:
+    from model import ModelConfig, new_model, save_model
+
+    other = save_model(new_model(ModelConfig.preset("tiny"), seed=9), tmp_path / "other.safetensors", {"trained": True})
+    with reachable_folder() as folder, empty_database(postgres) as url:
+        with run_service(make_settings(folder / "data", url)) as running:
+            stored = upload(running, 1)
+        with run_service(make_settings(folder / "data", url, weights=tmp_path / "other.safetensors")) as running:
+            again = upload(running, 1)
+            assert again["model_id"] == stored["model_id"] != other
+            answer = search(running, stored["id"])
+            assert answer["model_id"] == stored["model_id"]
+            assert answer["results"][0]["score"] == pytest.approx(1.0)
+            assert upload(running, 1, gallery="new")["model_id"] == other
+            refused = running.client().post("/admin/reindex", json={"model_id": other})
+            assert (refused.status_code, refused.json()["code"]) == (409, "model_conflict")

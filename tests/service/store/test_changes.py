@@ -1,0 +1,169 @@
+"""Change numbers: commit order, no gaps, whatever other transactions do."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+
+import psycopg
+import pytest
+
+from service.gallery.galleries import build_index
+from service.store import galleries, migrate, models, tracklets
+from service.store.database import Database, conninfo
+from service.store.embedded import EmbeddedPostgres
+from service.store.galleries import Gallery
+from service.store.models import ModelRecord
+from service.store.tracklets import FrameRecord, NewTracklet
+from tests.support import empty_database
+
+pytestmark = pytest.mark.anyio
+
+MODEL = "a" * 64
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """A migrated database."""
+    await asyncio.to_thread(migrate.upgrade, database_url)
+    database = Database(database_url)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def gallery(database: Database) -> Gallery:
+    """A gallery under a model of two numbers."""
+    async with database.transaction() as connection:
+        await models.register(connection, ModelRecord(MODEL, 2, {}, {}, {}))
+        return await galleries.find_or_create(connection, "g", MODEL)
+
+
+def new_tracklet(**values: object) -> NewTracklet:
+    """A tracklet with one frame."""
+    return NewTracklet(
+        **{
+            "id": uuid.uuid4(),
+            "camera": "c",
+            "external_id": None,
+            "identity": None,
+            "started_at": None,
+            "ended_at": None,
+            "labels": {},
+            "frames": [FrameRecord(b"h" * 32, "image/jpeg", 8, 8, 100)],
+            "frames_digest": b"d",
+            "model_id": MODEL,
+            "vector": b"\0\0\x80?\0\0\0\0",
+            **values,
+        }
+    )
+
+
+async def test_a_late_committer_gets_the_later_number_although_it_began_first(
+    database: Database, gallery: Gallery
+) -> None:
+    early, late = new_tracklet(), new_tracklet(camera="d")
+    began, other_done = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> int:
+        async with database.transaction() as connection:
+            # Does real work first, as every upload does; the number is taken last.
+            await tracklets.lock_frames_shared(connection, gallery.id)
+            await connection.exec_driver_sql("SELECT txid_current()")
+            began.set()
+            await other_done.wait()
+            return await tracklets.store(connection, gallery.id, early)
+
+    async def fast() -> int:
+        await began.wait()
+        async with database.transaction() as connection:
+            number = await tracklets.store(connection, gallery.id, late)
+        other_done.set()
+        return number
+
+    assert await asyncio.gather(slow(), fast()) == [2, 1]
+    async with database.transaction() as connection:
+        changes = await galleries.changes_after(connection, gallery.id, MODEL, 0)
+    assert [(change.number, change.tracklet_id) for change in changes] == [(1, late.id), (2, early.id)]
+
+
+async def test_the_second_writer_waits_for_the_first_to_commit(database: Database, gallery: Gallery) -> None:
+    async with database.transaction() as first:
+        assert await tracklets.store(first, gallery.id, new_tracklet()) == 1
+
+        async def second() -> int:
+            async with database.transaction() as connection:
+                return await tracklets.store(connection, gallery.id, new_tracklet())
+
+        waiting = asyncio.create_task(second())
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(waiting), 0.3)
+        # A reader sees neither: no number can be read before all smaller ones are committed.
+        async with database.transaction() as reader:
+            assert await galleries.changes_after(reader, gallery.id, MODEL, 0) == []
+    assert await waiting == 2
+
+
+async def test_a_rolled_back_change_leaves_no_gap(database: Database, gallery: Gallery) -> None:
+    async def fail() -> None:
+        async with database.transaction() as connection:
+            assert await tracklets.store(connection, gallery.id, new_tracklet()) == 1
+            raise RuntimeError("changed my mind")
+
+    with pytest.raises(RuntimeError, match="changed my mind"):
+        await fail()
+    async with database.transaction() as connection:
+        assert await tracklets.store(connection, gallery.id, new_tracklet()) == 1
+    async with database.transaction() as connection:
+        assert (await galleries.get_state(connection, gallery.id)).change == 1
+
+
+async def test_concurrent_writers_get_every_number_once(database: Database, gallery: Gallery) -> None:
+    async def write(number: int) -> int:
+        async with database.transaction() as connection:
+            return await tracklets.store(connection, gallery.id, new_tracklet(camera=f"c{number % 3}"))
+
+    numbers = await asyncio.gather(*(write(n) for n in range(30)))
+    assert sorted(numbers) == list(range(1, 31))
+
+
+async def test_an_open_transaction_in_another_database_holds_nothing_back(
+    database: Database, gallery: Gallery, postgres: EmbeddedPostgres
+) -> None:
+    with empty_database(postgres) as other, psycopg.connect(conninfo(other)) as elsewhere:
+        elsewhere.execute("CREATE TABLE held AS SELECT 1")
+        async with database.transaction() as connection:
+            await tracklets.store(connection, gallery.id, new_tracklet())
+        async with database.transaction() as connection:
+            changes = await galleries.changes_after(connection, gallery.id, MODEL, 0)
+        assert [change.number for change in changes] == [1]
+        elsewhere.rollback()
+
+
+async def test_an_added_tracklet_that_was_deleted_since_comes_without_a_row(
+    database: Database, gallery: Gallery
+) -> None:
+    tracklet = new_tracklet()
+    async with database.transaction() as connection:
+        await tracklets.store(connection, gallery.id, tracklet)
+    async with database.transaction() as connection:
+        deleted = await tracklets.remove(connection, tracklet.id)
+    assert deleted is not None
+    assert deleted.change == 2
+    async with database.transaction() as connection:
+        changes = await galleries.changes_after(connection, gallery.id, MODEL, 0)
+    assert [(change.kind, change.row) for change in changes] == [("added", None), ("deleted", None)]
+
+
+async def test_an_index_built_beside_writers_knows_which_changes_it_contains(
+    database: Database, gallery: Gallery
+) -> None:
+    async def write() -> None:
+        for _ in range(20):
+            async with database.transaction() as connection:
+                await tracklets.store(connection, gallery.id, new_tracklet())
+
+    writing = asyncio.create_task(write())
+    while not writing.done():
+        index = await build_index(database, gallery.id, MODEL)
+        assert len(index) == index.applied
+    await writing

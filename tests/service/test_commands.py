@@ -1,0 +1,240 @@
+"""The client commands, against a running service."""
+
+import json
+import re
+import socket
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import structlog
+from typer.testing import CliRunner, Result
+
+from model.cli import build_app
+from model.data.synthetic import write_scene
+from tests.support import ADMIN_KEY, RunningService
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _silent_service() -> Iterator[None]:
+    """The service under test logs from this process; what the runner captures must be the command's alone."""
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+    yield
+    structlog.reset_defaults()
+
+
+def tfclip(running: RunningService, *arguments: object, key: str = ADMIN_KEY) -> Result:
+    environment = {"TFCLIP_URL": running.url, "TFCLIP_API_KEY": key}
+    return CliRunner().invoke(build_app(), [str(argument) for argument in arguments], env=environment)
+
+
+def answer(running: RunningService, *arguments: object) -> Any:
+    """Run with --json; standard output must be one JSON document."""
+    result = tfclip(running, *arguments, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def no_address() -> str:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("scene")
+    write_scene(root, people=3, cameras=2, frames=2)
+    return root
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """20 frames of noise with three tracks: one good, one short, one outside the picture."""
+    path = tmp_path_factory.mktemp("video") / "yard.mp4"
+    rng = np.random.default_rng(0)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for number in range(20):
+            frame = av.VideoFrame.from_ndarray(rng.integers(0, 256, (64, 96, 3), np.uint8), format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 10)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    lines = [f"{number},4,{10 + number},-5,20,50,1,-1,-1,-1" for number in range(1, 13)]
+    lines += [f"{number},5,40,10,20,50,1,-1,-1,-1" for number in range(1, 4)]
+    lines += [f"{number},6,200,10,20,50,1,-1,-1,-1" for number in range(1, 21)]
+    path.with_suffix(".txt").write_text("\n".join(lines))
+    return path
+
+
+def test_a_folder_is_stored_with_identity_camera_and_its_path(running_service: RunningService, scene: Path) -> None:
+    summary = answer(running_service, "ingest", "folder", scene, "--gallery", "folder")
+    assert (summary["stored"], summary["already_there"], summary["failed"]) == (6, 0, {})
+    items = answer(running_service, "tracklets", "list", "--gallery", "folder")["items"]
+    stored = {(t["external_id"], t["identity"], t["camera_id"], t["frame_count"]) for t in items}
+    assert stored == {
+        (f"person-{p:03d}/camera-{c}/001", f"person-{p:03d}", f"camera-{c}", 2) for p in (1, 2, 3) for c in (1, 2)
+    }
+
+
+def test_a_folder_stored_again_is_already_there(running_service: RunningService, scene: Path) -> None:
+    answer(running_service, "ingest", "folder", scene, "--gallery", "twice")
+    summary = answer(running_service, "ingest", "folder", scene, "--gallery", "twice", "--workers", 1)
+    assert (summary["stored"], summary["already_there"]) == (0, 6)
+    assert len(answer(running_service, "tracklets", "list", "--gallery", "twice")["items"]) == 6
+
+
+def test_one_bad_tracklet_does_not_stop_the_others(running_service: RunningService, tmp_path: Path) -> None:
+    write_scene(tmp_path, people=2, cameras=1, frames=2)
+    bad = tmp_path / "zoe" / "c1" / "t"
+    bad.mkdir(parents=True)
+    (bad / "1.jpg").write_bytes(b"no image")
+    (tmp_path / "a" / "b" / "empty").mkdir(parents=True)
+    (tmp_path / "list.txt").touch()
+    result = tfclip(running_service, "ingest", "folder", tmp_path, "--gallery", "partly", "--json")
+    assert result.exit_code == 1
+    assert "1 could not be stored" in result.stderr
+    summary = json.loads(result.stdout)
+    assert summary["stored"] == 2
+    assert summary["failed"] == {"invalid_frame": 1}
+    assert [failure["external_id"] for failure in summary["failures"]] == ["zoe/c1/t"]
+    assert summary["skipped"] == {"no frame in the folder": 1}
+    assert "list.txt" in summary["notes"][0]
+
+
+def test_the_summary_table_names_counts_and_reasons(running_service: RunningService, tmp_path: Path) -> None:
+    write_scene(tmp_path, people=1, cameras=1, frames=1)
+    (tmp_path / "a" / "b" / "empty").mkdir(parents=True)
+    result = tfclip(running_service, "ingest", "folder", tmp_path, "--gallery", "table")
+    assert result.exit_code == 0
+    assert re.search(r"stored\s+│\s+│ 1 ", result.stdout)
+    assert re.search(r"skipped\s+│ no frame in the folder\s+│ 1 ", result.stdout)
+
+
+def test_frames_beyond_what_one_upload_may_hold_are_spread_and_said(
+    running_service: RunningService, tmp_path: Path
+) -> None:
+    (frame,) = write_scene(tmp_path, people=1, cameras=1, frames=1)[0].frames
+    for number in range(2, 301):
+        frame.with_name(f"{number:04d}.jpg").write_bytes(frame.read_bytes())
+    assert answer(running_service, "ingest", "folder", tmp_path, "--gallery", "long")["thinned"] == 1
+    (stored,) = answer(running_service, "tracklets", "list", "--gallery", "long")["items"]
+    assert stored["frame_count"] == 256
+
+
+def test_a_video_is_stored_with_its_times_and_says_what_it_left_out(
+    running_service: RunningService, video: Path
+) -> None:
+    options = ("--tracks", video.with_suffix(".txt"), "--camera", "yard", "--gallery", "video")
+    start = "2025-03-01T09:00:00+01:00"
+    summary = answer(running_service, "ingest", "video", video, *options, "--start", start)
+    assert (summary["stored"], summary["skipped"]) == (1, {"track shorter than 8 frames": 2})
+    assert summary["notes"] == ["boxes outside the picture, dropped: 20"]
+    (stored,) = answer(running_service, "tracklets", "list", "--gallery", "video")["items"]
+    assert (stored["external_id"], stored["camera_id"]) == ("yard/yard.mp4/4", "yard")
+    assert (stored["frame_count"], stored["identity"]) == (12, None)
+    assert (stored["started_at"], stored["ended_at"]) == ("2025-03-01T08:00:00Z", "2025-03-01T08:00:01.100000Z")
+    again = answer(running_service, "ingest", "video", video, *options, "--start", start)
+    assert (again["stored"], again["already_there"]) == (0, 1)
+
+
+def test_a_search_ranks_the_others_and_keeps_to_its_filters(running_service: RunningService, scene: Path) -> None:
+    answer(running_service, "ingest", "folder", scene, "--gallery", "search")
+    query = answer(running_service, "tracklets", "list", "--gallery", "search")["items"][0]
+    found = answer(running_service, "search", query["id"], "--gallery", "search", "-k", 3)["results"]
+    assert [match["rank"] for match in found] == [1, 2, 3]
+    assert query["id"] not in {match["tracklet_id"] for match in found}
+    other = answer(running_service, "search", query["id"], "--gallery", "search", "--exclude-query-camera")["results"]
+    assert {match["camera_id"] for match in other} == {"camera-1", "camera-2"} - {query["camera_id"]}
+    only = answer(running_service, "search", query["id"], "--gallery", "search", "--camera", "camera-1")["results"]
+    assert {match["camera_id"] for match in only} == {"camera-1"}
+    timed = ("--started-after", "2025-01-01")
+    assert answer(running_service, "search", query["id"], "--gallery", "search", *timed)["results"] == []
+
+
+def test_a_search_prints_a_table_whose_ids_are_whole(running_service: RunningService, scene: Path) -> None:
+    answer(running_service, "ingest", "folder", scene, "--gallery", "whole")
+    ids = [item["id"] for item in answer(running_service, "tracklets", "list", "--gallery", "whole")["items"]]
+    result = tfclip(running_service, "search", ids[0], "--gallery", "whole")
+    assert result.exit_code == 0
+    assert all(tracklet in result.stdout for tracklet in ids[1:])
+
+
+def test_a_tracklet_is_shown_deleted_and_gone(running_service: RunningService, scene: Path) -> None:
+    answer(running_service, "ingest", "folder", scene, "--gallery", "delete")
+    first = answer(running_service, "tracklets", "list", "--gallery", "delete", "--limit", 1)["items"][0]
+    assert answer(running_service, "tracklets", "show", first["id"])["external_id"] == first["external_id"]
+    assert answer(running_service, "tracklets", "delete", first["id"]) == {"deleted": first["id"]}
+    gone = tfclip(running_service, "tracklets", "show", first["id"])
+    assert (gone.exit_code, gone.stdout) == (2, "")
+    assert "Not found" in gone.stderr
+    assert len(answer(running_service, "tracklets", "list", "--gallery", "delete")["items"]) == 5
+
+
+def test_a_reindex_is_followed_to_its_end(running_service: RunningService, scene: Path) -> None:
+    answer(running_service, "ingest", "folder", scene, "--gallery", "reindexed")
+    job = answer(running_service, "reindex", "--gallery", "reindexed")
+    assert (job["status"], job["done"], job["total"]) == ("succeeded", 6, 6)
+    assert answer(running_service, "reindex", "--gallery", "reindexed", "--no-wait")["kind"] == job["kind"]
+
+
+def test_a_key_that_may_only_read_cannot_store(running_service: RunningService, scene: Path) -> None:
+    key = answer(running_service, "keys", "create", "reader", "--scope", "read")
+    listed = tfclip(running_service, "tracklets", "list", "--json", key=key["secret"])
+    assert listed.exit_code == 0
+    refused = tfclip(running_service, "ingest", "folder", scene, key=key["secret"])
+    assert refused.exit_code == 2
+    assert "403 forbidden" in refused.stderr
+    keys = {item["id"]: item for item in answer(running_service, "keys", "list")["items"]}
+    assert keys[key["id"]]["name"] == "reader"
+    assert "secret" not in keys[key["id"]]
+    answer(running_service, "keys", "revoke", key["id"])
+    revoked = tfclip(running_service, "tracklets", "list", key=key["secret"])
+    assert (revoked.exit_code, revoked.stdout) == (2, "")
+    assert "the key is wrong or revoked" in revoked.stderr
+
+
+def test_a_wrong_key_ends_an_ingest_with_one_line(running_service: RunningService, scene: Path) -> None:
+    result = tfclip(running_service, "ingest", "folder", scene, key="wrong")
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1].startswith(f"error: {running_service.url}: the key is wrong")
+
+
+@pytest.mark.parametrize(
+    "command", [("search", "x"), ("reindex",), ("keys", "list"), ("tracklets", "list"), ("ingest", "folder", "SCENE")]
+)
+def test_a_service_that_is_not_there_is_one_line(command: tuple[str, ...], scene: Path) -> None:
+    url = no_address()
+    arguments = [str(scene) if part == "SCENE" else part for part in command]
+    result = CliRunner().invoke(build_app(), [*arguments, "--url", url])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.splitlines()[-1].startswith(f"error: the service at {url} does not answer")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        (("ingest", "folder", "NOWHERE"), "does not exist"),
+        (("ingest", "video", "NOWHERE", "--tracks", "NOWHERE", "--camera", "c"), "cannot be read"),
+        (("search", "x", "--started-after", "noon"), "no ISO 8601 time"),
+        (("ingest", "video", "v", "--tracks", "t", "--camera", "c", "--start", "noon"), "no ISO 8601 time"),
+    ],
+)
+def test_bad_usage_is_told_before_anything_is_sent(arguments: tuple[str, ...], fault: str, tmp_path: Path) -> None:
+    given = [str(tmp_path / "none") if argument == "NOWHERE" else argument for argument in arguments]
+    result = CliRunner().invoke(build_app(), given)
+    assert result.exit_code == 2
+    assert fault in " ".join(result.stderr.replace("│", " ").split())
+
+
+def test_a_video_that_is_none_is_told_in_one_line(running_service: RunningService, video: Path, tmp_path: Path) -> None:
+    text = tmp_path / "text.mp4"
+    text.write_text("no video")
+    result = tfclip(running_service, "ingest", "video", text, "--tracks", video.with_suffix(".txt"), "--camera", "c")
+    assert result.exit_code == 2
+    assert "cannot be opened as a video" in result.stderr.splitlines()[-1]
