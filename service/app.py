@@ -48,6 +48,8 @@ def create_app(settings: Settings) -> FastAPI:
         description=_DESCRIPTION,
         lifespan=lifespan,
         separate_input_output_schemas=False,
+        # A redirect would send the caller, key and all, wherever the Host header says.
+        redirect_slashes=False,
     )
     app.state.startup_error = None
     for router in (tracklets.router, search.router, admin.router, keys.router, jobs.router, health.router):

@@ -125,7 +125,7 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
         models,
         galleries,
         metrics,
-        ImageLimits(settings.min_frame_side, settings.max_frame_side),
+        ImageLimits(settings.min_frame_side, settings.max_frame_side, settings.max_pixels),
         settings.frame_cap,
         settings.decode_threads,
     )

@@ -59,6 +59,9 @@ class Settings(BaseSettings):
     max_frame_bytes: Annotated[int, Field(ge=1024)] = 8 * MEBIBYTE
     max_frame_side: Annotated[int, Field(ge=16)] = Field(default=4096, description="pixels")
     min_frame_side: Annotated[int, Field(ge=1)] = Field(default=8, description="pixels")
+    max_pixels: Annotated[int, Field(ge=1024)] = Field(
+        default=256 * 1024 * 1024, description="pixels in all frames of one tracklet together"
+    )
     max_labels_bytes: Annotated[int, Field(ge=2)] = 16 * 1024
     max_clock_skew_seconds: Annotated[float, Field(ge=0)] = 300.0
     max_uploads: Annotated[int, Field(ge=1)] = Field(default=32, description="requests with a body, read at a time")

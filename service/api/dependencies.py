@@ -6,7 +6,8 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from service.errors import Forbidden, Unauthorized
+from service.api.schemas import REPEATABLE
+from service.errors import FieldError, Forbidden, InvalidRequest, Unauthorized
 from service.runtime import Service
 from service.store import keys
 from service.store.keys import Scope
@@ -23,6 +24,18 @@ def get_service(request: Request) -> Service:
 
 
 ServiceDep = Annotated[Service, Depends(get_service)]
+
+
+def single_valued(request: Request) -> None:
+    """Refuse an option that is given twice, unless it is one that may be.
+
+    Raises:
+        InvalidRequest: which of the two was meant?
+    """
+    names = [name for name, _ in request.query_params.multi_items()]
+    for name in names:
+        if names.count(name) > 1 and name not in REPEATABLE:
+            raise InvalidRequest(f"{name[:100]!r} is given more than once.", [FieldError(name[:100], "given twice")])
 
 
 def _require(scope: Scope) -> Callable[..., Awaitable[str]]:

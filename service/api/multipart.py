@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from fastapi import Request
-from starlette.datastructures import FormData, UploadFile
-from starlette.exceptions import HTTPException
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import FormData, Headers, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
 
 from service.errors import (
     FieldError,
@@ -41,46 +42,78 @@ async def read_form(request: Request, settings: Settings, allowed: Sequence[str]
         TooManyFrames, InvalidFrame: there are too many frames, none, or one is too large.
         InvalidRequest: a field has a name that is not known.
     """
-    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-        raise UnsupportedMediaType("Send multipart/form-data with one or more files `frames`.")
+    parser = MultiPartParser(
+        _byte_preserving(request.headers.get("content-type", "")),
+        request.stream(),
+        max_files=settings.max_frames + 1,
+        max_fields=_MAX_FIELDS,
+        max_part_size=_MAX_FIELD_BYTES,
+    )
     try:
-        async with request.form(
-            max_files=settings.max_frames + 1, max_fields=_MAX_FIELDS, max_part_size=_MAX_FIELD_BYTES
-        ) as parsed:
-            return await _sort(parsed, settings, allowed)
-    except HTTPException as error:
-        if "too many files" in str(error.detail).lower():
+        parsed = await parser.parse()
+    except MultiPartException as error:
+        if "too many files" in error.message.lower():
             raise TooManyFrames(_too_many(settings)) from error
-        raise InvalidMultipart(f"The multipart body cannot be read: {error.detail}") from error
+        raise InvalidMultipart(f"The multipart body cannot be read: {error.message}") from error
+    try:
+        return await _sort(parsed, settings, allowed)
+    finally:
+        await parsed.close()
+
+
+def _byte_preserving(content_type: str) -> Headers:
+    """Headers that make the parser read text as Latin-1, one character a byte.
+
+    Left to itself it reads UTF-8, and falls back to Latin-1 where that fails without saying so.
+    """
+    kind, options = parse_options_header(content_type)
+    if kind != b"multipart/form-data":
+        raise UnsupportedMediaType("Send multipart/form-data with one or more files `frames`.")
+    boundary = options.get(b"boundary")
+    if not boundary:
+        raise InvalidMultipart("The Content-Type multipart/form-data names no boundary.")
+    return Headers(raw=[(b"content-type", b'multipart/form-data; charset=latin-1; boundary="' + boundary + b'"')])
+
+
+def _utf8(text: str, what: str) -> str:
+    try:
+        return text.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        raise InvalidMultipart(f"{what} is not UTF-8.") from None
 
 
 async def _sort(parsed: FormData, settings: Settings, allowed: Sequence[str]) -> Form:
     form = Form()
-    unknown = sorted({name for name in parsed if name != FRAMES and name not in allowed})
+    items = [(_utf8(name, "The name of a field"), value) for name, value in parsed.multi_items()]
+    unknown = sorted({name for name, _ in items if name != FRAMES and name not in allowed})
     if unknown:
         expected = ", ".join([FRAMES, *allowed])
         raise InvalidRequest(
             f"Unknown field {unknown[0][:100]!r}; expected {expected}.",
             [FieldError(name[:100], "unknown field") for name in unknown[:20]],
         )
-    for name, value in parsed.multi_items():
+    for name, value in items:
         if name == FRAMES:
             if not isinstance(value, UploadFile):
                 raise InvalidFrame("`frames` must be files: each part needs a filename.")
             form.frames.append(await _read_frame(value, len(form.frames), settings))
-        elif isinstance(value, UploadFile):
-            # curl -F 'metadata=@file.json' sends a field as a file.
-            content = await value.read(_MAX_FIELD_BYTES + 1)
-            if len(content) > _MAX_FIELD_BYTES:
-                raise InvalidRequest(f"Field {name!r} is larger than {_MAX_FIELD_BYTES} bytes.")
-            form.fields.setdefault(name, []).append(content.decode(errors="replace"))
         else:
-            form.fields.setdefault(name, []).append(value)
+            form.fields.setdefault(name, []).append(_utf8(await _read_text(name, value), f"The field {name!r}"))
     if len(form.frames) > settings.max_frames:
         raise TooManyFrames(_too_many(settings))
     if not form.frames:
         raise InvalidFrame("There is no frame: send one or more image files as `frames`.")
     return form
+
+
+async def _read_text(name: str, value: UploadFile | str) -> str:
+    """A field's text, one character a byte; `curl -F 'metadata=@file.json'` sends a field as a file."""
+    if isinstance(value, str):
+        return value
+    content = await value.read(_MAX_FIELD_BYTES + 1)
+    if len(content) > _MAX_FIELD_BYTES:
+        raise InvalidRequest(f"Field {name!r} is larger than {_MAX_FIELD_BYTES} bytes.")
+    return content.decode("latin-1")
 
 
 async def _read_frame(file: UploadFile, position: int, settings: Settings) -> bytes:

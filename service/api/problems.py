@@ -3,12 +3,15 @@
 from collections.abc import MutableMapping
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
+from starlette.routing import Match
 
 from service.errors import FieldError, InvalidRequest, NotFound, ServiceError
 
@@ -89,13 +92,20 @@ def install_problem_handlers(app: FastAPI) -> None:
             phrase,
             str(error.detail)[:500],
             [],
-            headers=dict(error.headers or {}),
+            headers={"Allow": _allowed_methods(request)} if error.status_code == 405 else dict(error.headers or {}),
         )
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
         # Starlette logs the traceback; the caller gets the request id to ask with.
         return problem_response(ServiceError("Something failed; the log has the request id."), request.scope)
+
+
+def _allowed_methods(request: Request) -> str:
+    """Every method that the path takes; Starlette names those of the first route alone."""
+    routes = [route for route in request.app.routes if isinstance(route, APIRoute)]
+    matching = [route for route in routes if route.matches(request.scope)[0] != Match.NONE]
+    return ", ".join(sorted({method for route in matching for method in route.methods}))
 
 
 def _respond(
@@ -113,7 +123,7 @@ def _respond(
         title=title,
         status=status,
         detail=detail,
-        instance=str(scope.get("path", ""))[:_INSTANCE_LENGTH],
+        instance=quote(str(scope.get("path", ""))[:_INSTANCE_LENGTH]),
         code=code,
         request_id=scope.get("state", {}).get("request_id"),
         errors=[ProblemField(location=error.location, message=error.message) for error in errors],

@@ -1,6 +1,7 @@
 """What goes over the wire, and the rules that a value must keep before anything else sees it."""
 
 import json
+import math
 import unicodedata
 import uuid
 from datetime import UTC, datetime
@@ -10,12 +11,10 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
-    StrictBool,
-    StrictFloat,
-    StrictInt,
-    StrictStr,
+    WithJsonSchema,
     model_validator,
 )
 
@@ -25,12 +24,23 @@ from service.store.keys import ApiKey, Scope
 from service.store.tracklets import StoredTracklet
 
 EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
+_LONGEST_LABEL = 1000
+_LONGEST_TIME = 64
 
 
 def _plain_text(value: str) -> str:
-    """Refuse what PostgreSQL cannot store (NUL, lone surrogates) and what no name contains (control characters)."""
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in value):
-        raise ValueError("must not contain control characters, NUL or lone surrogates")
+    """Refuse what PostgreSQL cannot store (NUL, lone surrogates) and what no name contains.
+
+    U+FFFD is what a decoder puts in the place of bytes that are not UTF-8.
+    """
+    if any(character == "\ufffd" or unicodedata.category(character) in ("Cc", "Cs") for character in value):
+        raise ValueError("must be UTF-8 without control characters, NUL or lone surrogates")
+    return value
+
+
+def _short(value: object) -> object:
+    if isinstance(value, str) and len(value) > _LONGEST_TIME:
+        raise ValueError(f"must not be longer than {_LONGEST_TIME} characters")
     return value
 
 
@@ -50,11 +60,45 @@ GalleryName = Annotated[
         examples=["default"],
     ),
 ]
-Moment = Annotated[AwareDatetime, AfterValidator(_sensible_time), Field(description="RFC 3339, with time zone")]
-LabelText = Annotated[StrictStr, Field(max_length=1000), AfterValidator(_plain_text)]
-LabelInteger = Annotated[StrictInt, Field(ge=-(2**53), le=2**53)]
-LabelFloat = Annotated[StrictFloat, Field(allow_inf_nan=False)]
-Label = StrictBool | LabelInteger | LabelFloat | LabelText | None
+Moment = Annotated[
+    AwareDatetime,
+    BeforeValidator(_short),
+    AfterValidator(_sensible_time),
+    Field(description="RFC 3339, with time zone"),
+]
+REPEATABLE = ("camera_id", "exclude_camera_id")
+"""Options that may be given several times."""
+
+
+def _label(value: object) -> object:
+    """One rule and one message, where a union of types would give one for each."""
+    if isinstance(value, str) and len(value) <= _LONGEST_LABEL:
+        return _plain_text(value)
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int) and abs(value) <= 2**53:
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    raise ValueError(
+        f"must be a text of at most {_LONGEST_LABEL} characters, a finite number up to 2^53, true, false or null"
+    )
+
+
+Label = Annotated[
+    Any,
+    AfterValidator(_label),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "maxLength": _LONGEST_LABEL},
+                {"type": "number", "minimum": -(2**53), "maximum": 2**53},
+                {"type": "boolean"},
+                {"type": "null"},
+            ]
+        }
+    ),
+]
 
 
 class Schema(BaseModel):

@@ -3,19 +3,18 @@
 import time
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import ValidationError
 
-from service.api.dependencies import ReadKey, ServiceDep
+from service.api.dependencies import ReadKey, ServiceDep, single_valued
 from service.api.multipart import Form, read_form
 from service.api.problems import field_errors, problems
-from service.api.schemas import Ranking, SearchParameters, TrackletSearchParameters
+from service.api.schemas import REPEATABLE, Ranking, SearchParameters, TrackletSearchParameters
 from service.errors import FieldError, InvalidRequest
 
-router = APIRouter(prefix="/search", tags=["search"])
+router = APIRouter(prefix="/search", tags=["search"], dependencies=[Depends(single_valued)])
 
 _OPTIONS = list(SearchParameters.model_fields)
-_REPEATABLE = ("camera_id", "exclude_camera_id")
 _SEARCH_SCHEMA = SearchParameters.model_json_schema()
 _FRAMES_BODY = {
     "requestBody": {
@@ -78,14 +77,14 @@ def _parse_options(request: Request, form: Form) -> SearchParameters:
                 f"Option {name!r} is both in the query string and in the form.", [FieldError(name, "given twice")]
             )
         given.setdefault(name, []).append(value)
-    repeated = [name for name, values in given.items() if len(values) > 1 and name not in _REPEATABLE]
+    repeated = [name for name, values in given.items() if len(values) > 1 and name not in REPEATABLE]
     if repeated:
         raise InvalidRequest(
             f"Option {repeated[0][:100]!r} is given more than once.", [FieldError(repeated[0][:100], "given twice")]
         )
     try:
         parameters = SearchParameters.model_validate(
-            {name: values if name in _REPEATABLE else values[0] for name, values in given.items()}
+            {name: values if name in REPEATABLE else values[0] for name, values in given.items()}
         )
     except ValidationError as error:
         errors = field_errors(error)

@@ -5,12 +5,12 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import FileResponse
 from pydantic import ValidationError
 
 from service.api.cursors import decode_cursor, encode_cursor
-from service.api.dependencies import ReadKey, ServiceDep, WriteKey
+from service.api.dependencies import ReadKey, ServiceDep, WriteKey, single_valued
 from service.api.multipart import read_form
 from service.api.problems import field_errors, problems
 from service.api.schemas import ListParameters, StoredAnswer, Tracklet, TrackletMetadata, TrackletPage
@@ -19,7 +19,7 @@ from service.ingest.uploads import Upload
 from service.settings import Settings
 from service.store import tracklets as store
 
-router = APIRouter(prefix="/tracklets", tags=["tracklets"])
+router = APIRouter(prefix="/tracklets", tags=["tracklets"], dependencies=[Depends(single_valued)])
 
 _UPLOAD_BODY = {
     "requestBody": {

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from model.clips import dense_clips, spread_evenly
 from model.preprocess import ImageSpecification, to_tensor
+from service.errors import InvalidFrame
 from service.ingest.images import ImageLimits, decode_frame
 from service.store.tracklets import FrameRecord
 
@@ -48,8 +49,15 @@ def prepare_frames(
     embedded = set(spread_evenly(len(contents), frame_cap))
     records, tensors = [], []
     by_hash: dict[bytes, bytes] = {}
+    pixels = 0
     for position, content in enumerate(contents):
         picture, media_type = decode_frame(content, limits, f"frames[{position}]")
+        pixels += picture.width * picture.height
+        if pixels > limits.max_pixels:
+            raise InvalidFrame(
+                f"The frames up to frames[{position}] have more than {limits.max_pixels} pixels (TFCLIP_MAX_PIXELS); "
+                "send crops of the person, or fewer frames."
+            )
         sha256 = hashlib.sha256(content).digest()
         by_hash[sha256] = content
         records.append(FrameRecord(sha256, media_type, picture.width, picture.height, len(content)))

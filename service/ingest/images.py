@@ -14,10 +14,16 @@ MEDIA_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 
 @dataclass(frozen=True)
 class ImageLimits:
-    """Sides in pixels that a frame may have."""
+    """Sizes that frames may have, in pixels.
+
+    Attributes:
+        min_side, max_side: of one frame.
+        max_pixels: of all frames of a tracklet together, which bounds the time that decoding takes.
+    """
 
     min_side: int
     max_side: int
+    max_pixels: int
 
 
 def decode_frame(content: bytes, limits: ImageLimits, name: str) -> tuple[Image.Image, str]:
