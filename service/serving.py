@@ -10,9 +10,6 @@ from model.cli import CommandError
 if TYPE_CHECKING:
     from service.settings import Settings
 
-# Long query strings are for the application to refuse, in its own words; the default of 64 KiB would cut them off.
-_MAX_HEADER_BYTES = 1024 * 1024
-
 
 def register(app: typer.Typer) -> None:
     """Add the command to `tfclip`."""
@@ -48,27 +45,13 @@ def serve(
 
 
 async def _run(settings: "Settings") -> None:
-    import uvicorn
-
     from service.app import create_app
-    from service.graceful import GracefulServer
+    from service.http_server import make_server
     from service.logs import configure_logs
 
     configure_logs(settings)
     app = create_app(settings)
-    server = GracefulServer(
-        uvicorn.Config(
-            app,
-            host=settings.host,
-            port=settings.port,
-            log_config=None,
-            access_log=False,
-            http="h11",
-            h11_max_incomplete_event_size=_MAX_HEADER_BYTES,
-            timeout_graceful_shutdown=10,
-            server_header=False,
-        )
-    )
+    server = make_server(app, settings)
     try:
         await server.serve()
     except SystemExit:

@@ -7,7 +7,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -16,10 +16,10 @@ from typing import Any
 import httpx
 import numpy as np
 import psycopg
-import uvicorn
 from PIL import Image
 
 from service.app import create_app
+from service.http_server import make_server
 from service.runtime import Service
 from service.settings import Settings
 from service.store.database import conninfo
@@ -84,7 +84,9 @@ class RunningService:
 def run_service(settings: Settings) -> Iterator[RunningService]:
     """Run the service in a thread until the block ends; it is ready when the block begins."""
     app = create_app(settings)
-    server = uvicorn.Server(uvicorn.Config(app, host=settings.host, port=0, log_config=None, http="h11"))
+    server = make_server(app, settings)
+    # Signals belong to the main thread, which is pytest's.
+    server.capture_signals = nullcontext
     thread = threading.Thread(target=server.run, name="service under test")
     thread.start()
     try:

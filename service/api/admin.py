@@ -1,8 +1,9 @@
 """Administration of galleries."""
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from service.api.dependencies import AdminKey, ServiceDep
+from service.api.json_body import json_body, read_json
 from service.api.problems import problems
 from service.api.schemas import JobAnswer, ReindexRequest
 from service.errors import ModelConflict, NotFound
@@ -13,13 +14,15 @@ router = APIRouter(prefix="/admin", tags=["admin"])
 
 
 @router.post(
-    "/reindex", operation_id="reindex", status_code=202, responses=problems(400, 401, 403, 404, 409, 413, 422, 503)
+    "/reindex",
+    operation_id="reindex",
+    status_code=202,
+    responses=problems(401, 403, 404, 409, 413, 415, 422, 503),
+    openapi_extra=json_body(ReindexRequest, required=False),
 )
-async def start_reindex(
-    response: Response, caller: AdminKey, service: ServiceDep, body: ReindexRequest | None = None
-) -> JobAnswer:
+async def start_reindex(request: Request, response: Response, caller: AdminKey, service: ServiceDep) -> JobAnswer:
     """Rebuild a gallery's index from the database, as a job, while searches go on with the present one."""
-    wanted = body or ReindexRequest()
+    wanted = await read_json(request, ReindexRequest, empty=ReindexRequest())
     async with service.database.transaction() as connection:
         gallery = await gallery_store.find(connection, wanted.gallery)
         if gallery is None:

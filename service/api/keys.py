@@ -2,9 +2,10 @@
 
 import uuid
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from service.api.dependencies import AdminKey, ServiceDep
+from service.api.json_body import json_body, read_json
 from service.api.problems import problems
 from service.api.schemas import CreatedKey, Key, KeyList, NewKey
 from service.errors import NotFound
@@ -13,9 +14,16 @@ from service.store import keys as store
 router = APIRouter(prefix="/admin/keys", tags=["admin"])
 
 
-@router.post("", operation_id="createKey", status_code=201, responses=problems(400, 401, 403, 413, 422, 503))
-async def create_key(body: NewKey, caller: AdminKey, service: ServiceDep) -> CreatedKey:
+@router.post(
+    "",
+    operation_id="createKey",
+    status_code=201,
+    responses=problems(401, 403, 413, 415, 422, 503),
+    openapi_extra=json_body(NewKey),
+)
+async def create_key(request: Request, caller: AdminKey, service: ServiceDep) -> CreatedKey:
     """Make a key. Its secret is in this answer and nowhere else."""
+    body = await read_json(request, NewKey)
     secret = store.new_secret()
     async with service.database.transaction() as connection:
         key = await store.create(connection, body.name, body.scopes, secret)

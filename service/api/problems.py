@@ -7,13 +7,13 @@ from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
-from starlette.routing import Match
+from starlette.routing import compile_path
 
-from service.errors import FieldError, InvalidRequest, NotFound, ServiceError
+from service.errors import FieldError, InvalidMultipart, InvalidRequest, NotFound, ServiceError
 
 _INSTANCE_LENGTH = 200
 
@@ -80,6 +80,11 @@ def install_problem_handlers(app: FastAPI) -> None:
         detail = "; ".join(f"{one.location}: {one.message}" for one in errors[:3])
         return problem_response(InvalidRequest(detail, errors), request.scope)
 
+    @app.exception_handler(ClientDisconnect)
+    async def hung_up(request: Request, error: ClientDisconnect) -> JSONResponse:
+        # Nobody reads this; it keeps an everyday event out of the log of failures.
+        return problem_response(InvalidMultipart("The connection ended before the body did."), request.scope)
+
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:
         phrase = HTTPStatus(error.status_code).phrase
@@ -103,9 +108,9 @@ def install_problem_handlers(app: FastAPI) -> None:
 
 def _allowed_methods(request: Request) -> str:
     """Every method that the path takes; Starlette names those of the first route alone."""
-    routes = [route for route in request.app.routes if isinstance(route, APIRoute)]
-    matching = [route for route in routes if route.matches(request.scope)[0] != Match.NONE]
-    return ", ".join(sorted({method for route in matching for method in route.methods}))
+    paths = request.app.openapi()["paths"]
+    matching = [operations for path, operations in paths.items() if compile_path(path)[0].match(request.url.path)]
+    return ", ".join(sorted({method.upper() for operations in matching for method in operations}))
 
 
 def _respond(
