@@ -49,7 +49,7 @@ def _require(scope: Scope) -> Callable[..., Awaitable[str]]:
             raise Unauthorized("Send an API key: `Authorization: Bearer <key>`.")
         if len(credentials.credentials) > _LONGEST_KEY or not credentials.credentials.isascii():
             raise Unauthorized("The API key is not known.")
-        async with service.database.transaction() as connection:
+        async with service.database.reading() as connection:
             key = await keys.find_by_secret(connection, credentials.credentials)
         if key is None:
             raise Unauthorized("The API key is not known, or was revoked.")

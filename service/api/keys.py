@@ -33,7 +33,7 @@ async def create_key(request: Request, caller: AdminKey, service: ServiceDep) ->
 @router.get("", operation_id="listKeys", responses=problems(401, 403, 503))
 async def list_keys(caller: AdminKey, service: ServiceDep) -> KeyList:
     """List every key, revoked ones too, newest first."""
-    async with service.database.transaction() as connection:
+    async with service.database.reading() as connection:
         return KeyList(items=[Key.of(key) for key in await store.list_all(connection)])
 
 

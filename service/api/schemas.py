@@ -47,7 +47,10 @@ def _short(value: object) -> object:
 def _sensible_time(value: datetime) -> datetime:
     if value < EARLIEST:
         raise ValueError("must not be before the year 1900")
-    return value
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must not be after the year 9999") from None
 
 
 Text = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain_text)]

@@ -92,7 +92,7 @@ async def list_tracklets(
 ) -> TrackletPage:
     """List a gallery's tracklets, newest first."""
     before = decode_cursor(parameters.cursor) if parameters.cursor is not None else None
-    async with service.database.transaction() as connection:
+    async with service.database.reading() as connection:
         page = await store.list_page(connection, parameters.gallery, parameters.limit + 1, before)
     shown = page[: parameters.limit]
     more = len(page) > parameters.limit
@@ -105,7 +105,7 @@ async def list_tracklets(
 @router.get("/{tracklet_id}", operation_id="getTracklet", responses=problems(401, 403, 404, 422, 503))
 async def get_tracklet(tracklet_id: uuid.UUID, caller: ReadKey, service: ServiceDep) -> Tracklet:
     """Read one tracklet."""
-    async with service.database.transaction() as connection:
+    async with service.database.reading() as connection:
         stored = await store.find(connection, tracklet_id)
     if stored is None:
         raise NotFound(f"There is no tracklet {tracklet_id}.")
@@ -134,7 +134,7 @@ async def get_frame(
     tracklet_id: uuid.UUID, position: Annotated[int, Path(ge=0, le=1_000_000)], caller: ReadKey, service: ServiceDep
 ) -> FileResponse:
     """The bytes of one frame as they were uploaded; positions count from 0."""
-    async with service.database.transaction() as connection:
+    async with service.database.reading() as connection:
         found = await store.find_frame(connection, tracklet_id, position)
     path = service.frames.path(found[0], found[1].sha256) if found else None
     if found is None or path is None or not path.is_file():

@@ -21,14 +21,23 @@ class _Request:
     clips: Tensor
     answer: asyncio.Future[NDArray[np.float32]]
     taken: int = 0
-    features: list[Tensor] = field(default_factory=list)
+    features: dict[int, Tensor] = field(default_factory=dict)
+
+
+@dataclass
+class _Part:
+    """Some consecutive clips of a request, computed in one batch; `first` is the number of the first."""
+
+    request: _Request
+    first: int
+    clips: Tensor
 
 
 class EmbeddingBatcher:
-    """A bounded queue of clips before one backend, worked off in batches by one thread.
+    """A bounded queue of clips before one backend, worked off in batches by as many threads as serve the backend.
 
-    While a batch is computed, further requests gather; the next batch takes as many of their clips as fit, in order
-    of arrival. A tracklet with more clips than a batch holds is spread over several.
+    While batches are computed, further requests gather; the next batch takes its thread's share of their clips, in
+    order of arrival. A tracklet with more clips than a batch holds is spread over several.
 
     Args:
         backend: does the computing.
@@ -51,8 +60,9 @@ class EmbeddingBatcher:
         self._pending: deque[_Request] = deque()
         self._load = 0
         self._arrived = asyncio.Event()
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="embed")
-        self._worker = asyncio.create_task(self._work(), name="embedding batcher")
+        self._at_once = 0
+        self._threads = ThreadPoolExecutor(backend.parallel, thread_name_prefix="embed")
+        self._workers = [asyncio.create_task(self._work(), name="embedding batcher") for _ in range(backend.parallel)]
 
     @property
     def load(self) -> int:
@@ -88,11 +98,12 @@ class EmbeddingBatcher:
 
     async def close(self) -> None:
         """Stop; whoever still waits gets `asyncio.CancelledError`."""
-        self._worker.cancel()
-        await asyncio.gather(self._worker, return_exceptions=True)
+        for worker in self._workers:
+            worker.cancel()
+        await asyncio.gather(*self._workers, return_exceptions=True)
         for request in self._pending:
             request.answer.cancel()
-        self._thread.shutdown(wait=True)
+        self._threads.shutdown(wait=True)
 
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
@@ -102,23 +113,27 @@ class EmbeddingBatcher:
             if not batch:
                 self._arrived.clear()
                 continue
-            clips = torch.cat([part for _, part in batch])
+            clips = torch.cat([part.clips for part in batch])
             self._on_batch(len(clips))
+            self._at_once += 1
             try:
-                features = await loop.run_in_executor(self._thread, self.backend.embed, clips)
+                features = await loop.run_in_executor(self._threads, self.backend.embed, clips, self._at_once)
             except asyncio.CancelledError:
-                for request, _ in batch:
-                    request.answer.cancel()
+                for part in batch:
+                    part.request.answer.cancel()
                 raise
             except Exception as error:
-                for request, _ in batch:
-                    self._fail(request, error)
+                for part in batch:
+                    self._fail(part.request, error)
             else:
                 self._deliver(batch, features)
+            finally:
+                self._at_once -= 1
 
-    def _take_batch(self) -> list[tuple[_Request, Tensor]]:
-        batch: list[tuple[_Request, Tensor]] = []
-        room = self._batch_clips
+    def _take_batch(self) -> list[_Part]:
+        batch: list[_Part] = []
+        waiting = sum(len(request.clips) - request.taken for request in self._pending)
+        room = min(self._batch_clips, -(-waiting // self.backend.parallel))
         while room and self._pending:
             request = self._pending[0]
             if request.answer.done():
@@ -126,19 +141,22 @@ class EmbeddingBatcher:
                 self._pending.popleft()
                 continue
             part = request.clips[request.taken : request.taken + room]
+            # Batches may end in another order than they began in.
+            batch.append(_Part(request, request.taken, part))
             request.taken += len(part)
             room -= len(part)
-            batch.append((request, part))
             if request.taken == len(request.clips):
                 self._pending.popleft()
         return batch
 
-    def _deliver(self, batch: list[tuple[_Request, Tensor]], features: Tensor) -> None:
-        for (request, _), part in zip(batch, torch.split(features, [len(clips) for _, clips in batch]), strict=True):
-            request.features.append(part)
-            if request.taken == len(request.clips) and not request.answer.done():
-                together = torch.cat(request.features)
-                request.answer.set_result(mean_of_clips(together, torch.tensor([len(together)]))[0].numpy())
+    def _deliver(self, batch: list[_Part], features: Tensor) -> None:
+        for part, found in zip(batch, torch.split(features, [len(part.clips) for part in batch]), strict=True):
+            request = part.request
+            request.features[part.first] = found
+            done = sum(len(some) for some in request.features.values())
+            if done == len(request.clips) and not request.answer.done():
+                together = torch.cat([request.features[first] for first in sorted(request.features)])
+                request.answer.set_result(mean_of_clips(together, torch.tensor([done]))[0].numpy())
 
     def _fail(self, request: _Request, error: Exception) -> None:
         if self._pending and self._pending[0] is request:

@@ -146,8 +146,7 @@ class Galleries:
         """
         try:
             served = self._served.get(name) or await self._open(name)
-            if served.index.applied < change:
-                await self._apply_changes(served)
+            await self._apply_changes(served, until=change)
         except Exception as error:
             log.error("index could not follow a change", gallery=name, change=change, error=repr(error))
 
@@ -190,7 +189,7 @@ class Galleries:
 
     async def _look_once(self) -> None:
         looked_at = self._clock()
-        async with self._database.transaction() as connection:
+        async with self._database.reading() as connection:
             present = await store.list_all(connection)
         for gallery in present:
             served = self._served.get(gallery.name) or await self._open(gallery.name)
@@ -210,7 +209,7 @@ class Galleries:
         async with self._opening:
             if name in self._served:
                 return self._served[name]
-            async with self._database.transaction() as connection:
+            async with self._database.reading() as connection:
                 gallery = await store.find(connection, name)
             if gallery is None:
                 raise NotFound(f"There is no gallery {name!r}.")
@@ -254,8 +253,11 @@ class Galleries:
             path.unlink(missing_ok=True)
         return await build_index(self._database, gallery.id, gallery.model_id), "database"
 
-    async def _apply_changes(self, served: ServedGallery) -> None:
+    async def _apply_changes(self, served: ServedGallery, until: int | None = None) -> None:
+        """Bring the index up to date; nothing to do when somebody else brought it to `until` meanwhile."""
         async with served.writing:
+            if until is not None and served.index.applied >= until:
+                return
             try:
                 served.current_at = await self._advance(served.index, served.id, served.model_id)
             except ValueError as error:
@@ -273,14 +275,14 @@ class Galleries:
         """
         while True:
             looked_at = self._clock()
-            async with self._database.transaction() as connection:
+            async with self._database.reading() as connection:
                 newest = (await store.get_state(connection, gallery_id)).change
                 changes = await store.changes_after(connection, gallery_id, model_id, index.applied)
-            if not changes:
-                if index.applied != newest:
-                    raise ValueError(f"the index contains change {index.applied}, the gallery's last is {newest}")
-                return looked_at
             apply_changes(index, changes)
+            if index.applied >= newest:
+                return looked_at
+            if not changes:
+                raise ValueError(f"the index contains change {index.applied}, the gallery's last is {newest}")
 
     async def _save(self, served: ServedGallery) -> None:
         """Write a snapshot if the index changed since the last one. The caller holds `writing`."""

@@ -74,7 +74,7 @@ class Search:
             NotFound: no such gallery, or it has no such tracklet.
             IndexNotReady, DatabaseUnavailable.
         """
-        async with self._database.transaction() as connection:
+        async with self._database.reading() as connection:
             gallery = await self._gallery(connection, options.gallery)
             vector = await store.find_descriptor(connection, gallery.id, query_id, gallery.model_id)
             if vector is None:
@@ -92,7 +92,7 @@ class Search:
             NotFound: no such gallery.
             InvalidFrame, QueueFull, ModelConflict, IndexNotReady, DatabaseUnavailable.
         """
-        async with self._database.transaction() as connection:
+        async with self._database.reading() as connection:
             gallery = await self._gallery(connection, options.gallery)
         _, vector = await self._uploads.describe(contents, gallery.model_id)
         return await self._rank(gallery, vector, options, exclude=None)
@@ -112,7 +112,7 @@ class Search:
             )
         hits = [hit for hit in ranking.hits if options.min_score is None or hit.score >= options.min_score]
         with self._metrics.stage("rows"):
-            async with self._database.transaction() as connection:
+            async with self._database.reading() as connection:
                 rows = await store.find_many(connection, [hit.tracklet_id for hit in hits])
         # A tracklet deleted a moment ago has no row any more; ranks stay without gaps.
         present = [(hit, rows[hit.tracklet_id]) for hit in hits if hit.tracklet_id in rows]

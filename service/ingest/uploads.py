@@ -69,11 +69,6 @@ class Uploads:
         """Stop the decoding threads."""
         self._threads.shutdown(wait=True)
 
-    async def gallery(self, name: str) -> Gallery:
-        """The gallery called `name`, made under the default model when it is new."""
-        async with self._database.transaction() as connection:
-            return await gallery_store.find_or_create(connection, name, self._models.default_id)
-
     async def describe(self, contents: Sequence[bytes], model_id: str) -> tuple[Frames, NDArray[np.float32]]:
         """Check frames and describe them as one tracklet.
 
@@ -110,8 +105,7 @@ class Uploads:
             ExternalIdConflict: the external id is taken by other frames.
             InvalidFrame, QueueFull, ModelConflict, DatabaseUnavailable.
         """
-        existing = await self._existing(upload, contents)
-        gallery = await self.gallery(upload.gallery)
+        existing, gallery = await self._existing(upload, contents)
         if existing is not None:
             return existing, gallery.model_id, False
         frames, vector = await self.describe(contents, gallery.model_id)
@@ -130,19 +124,15 @@ class Uploads:
         )
         try:
             # A client that hangs up must not leave half of this behind.
-            change = await asyncio.shield(asyncio.create_task(self._commit(gallery, new, frames)))
+            change, created_at = await asyncio.shield(asyncio.create_task(self._commit(gallery, new, frames)))
         except IntegrityError:
-            existing = await self._existing(upload, contents)
+            existing, _ = await self._existing(upload, contents)
             if existing is None:
                 raise
             return existing, gallery.model_id, False
         with self._metrics.stage("index"):
             await self._galleries.catch_up(gallery.name, change)
-        async with self._database.transaction() as connection:
-            stored = await store.find(connection, new.id)
-        if stored is None:
-            raise NotFound(f"Tracklet {new.id} was stored, and deleted again by someone else.")
-        return stored, gallery.model_id, True
+        return new.as_stored(gallery.name, created_at), gallery.model_id, True
 
     async def delete(self, tracklet_id: uuid.UUID) -> None:
         """Delete a tracklet: row, descriptor, index entry, and the files that no other tracklet shares.
@@ -177,28 +167,33 @@ class Uploads:
             if removed:
                 log.warning("frame files without a tracklet removed", gallery=gallery.name, files=removed)
 
-    async def _existing(self, upload: Upload, contents: Sequence[bytes]) -> StoredTracklet | None:
-        if upload.external_id is None:
-            return None
-        async with self._database.transaction() as connection:
-            existing = await store.find_by_external_id(connection, upload.gallery, upload.external_id)
+    async def _existing(self, upload: Upload, contents: Sequence[bytes]) -> tuple[StoredTracklet | None, Gallery]:
+        """The tracklet that has the upload's external id already, and the gallery, made when it is new."""
+        existing = None
+        async with self._database.reading() as connection:
+            if upload.external_id is not None:
+                existing = await store.find_by_external_id(connection, upload.gallery, upload.external_id)
+            gallery = await gallery_store.find(connection, upload.gallery)
+        if gallery is None:
+            async with self._database.transaction() as connection:
+                gallery = await gallery_store.find_or_create(connection, upload.gallery, self._models.default_id)
         if existing is not None and existing.frames_digest != await asyncio.to_thread(digest_of, contents):
             raise ExternalIdConflict(
                 f"Gallery {upload.gallery} has tracklet {existing.id} under external_id {upload.external_id!r}, with "
                 "other frames. Use another external_id, or delete that tracklet first."
             )
-        return existing
+        return existing, gallery
 
-    async def _commit(self, gallery: Gallery, new: NewTracklet, frames: Frames) -> int:
+    async def _commit(self, gallery: Gallery, new: NewTracklet, frames: Frames) -> tuple[int, datetime]:
         try:
             async with self._database.transaction() as connection:
                 await store.lock_frames_shared(connection, gallery.id)
                 with self._metrics.stage("store"):
                     await asyncio.to_thread(self._frame_store.write, gallery.name, frames.contents)
                 with self._metrics.stage("commit"):
-                    change = await store.store(connection, gallery.id, new)
+                    stored = await store.store(connection, gallery.id, new)
                     await connection.commit()
-                return change
+                return stored
         except BaseException:
             await self._clean_up(gallery, frames)
             raise

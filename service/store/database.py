@@ -41,10 +41,11 @@ class Database:
             pool_size=connections,
             max_overflow=0,
             pool_timeout=5,
-            # A restarted server leaves dead connections in the pool; they are replaced before they are used.
-            pool_pre_ping=True,
+            # A restarted server leaves dead connections in the pool. The first query that meets one fails, with a 503,
+            # and SQLAlchemy then drops them all; asking each before every use would cost every request a round trip.
             connect_args={"options": SEARCH_PATH_OPTION, "connect_timeout": 5},
         )
+        self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
@@ -55,6 +56,17 @@ class Database:
         """
         with unavailable_when_gone():
             async with self._engine.begin() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for reads that need not agree with one another: each statement stands for itself.
+
+        Raises:
+            DatabaseUnavailable: as `transaction`.
+        """
+        with unavailable_when_gone():
+            async with self._reader.connect() as connection:
                 yield connection
 
     @asynccontextmanager
@@ -76,7 +88,7 @@ class Database:
         Raises:
             DatabaseUnavailable: there is none.
         """
-        async with self.transaction() as connection:
+        async with self.reading() as connection:
             await connection.execute(text("SELECT 1"))
 
     async def close(self) -> None:

@@ -44,6 +44,22 @@ class NewTracklet:
     model_id: str
     vector: bytes
 
+    def as_stored(self, gallery: str, created_at: datetime) -> "StoredTracklet":
+        """The same, once it is committed."""
+        return StoredTracklet(
+            id=self.id,
+            gallery=gallery,
+            camera=self.camera,
+            external_id=self.external_id,
+            identity=self.identity,
+            started_at=self.started_at,
+            ended_at=self.ended_at,
+            labels=self.labels,
+            frame_count=len(self.frames),
+            created_at=created_at,
+            frames_digest=self.frames_digest,
+        )
+
 
 @dataclass(frozen=True)
 class StoredTracklet:
@@ -154,18 +170,19 @@ async def find_frame(
     return (row[0], FrameRecord(*row[1:])) if row else None
 
 
-async def store(connection: AsyncConnection, gallery_id: int, tracklet: NewTracklet) -> int:
+async def store(connection: AsyncConnection, gallery_id: int, tracklet: NewTracklet) -> tuple[int, datetime]:
     """Insert the tracklet with its frames and descriptor, and number the change. Nothing may follow but COMMIT.
 
     Returns:
-        The number of the change.
+        The number of the change, and when the tracklet was created.
 
     Raises:
         sqlalchemy.exc.IntegrityError: the gallery has its external id already.
     """
     camera_id = await _find_or_create_camera(connection, gallery_id, tracklet.camera)
-    await connection.execute(
-        insert(TrackletRow).values(
+    created_at = await connection.scalar(
+        insert(TrackletRow)
+        .values(
             id=tracklet.id,
             gallery_id=gallery_id,
             camera_id=camera_id,
@@ -177,7 +194,9 @@ async def store(connection: AsyncConnection, gallery_id: int, tracklet: NewTrack
             labels=tracklet.labels,
             frame_count=len(tracklet.frames),
         )
+        .returning(TrackletRow.created_at)
     )
+    assert created_at is not None
     await connection.execute(
         insert(FrameRow),
         [
@@ -197,7 +216,7 @@ async def store(connection: AsyncConnection, gallery_id: int, tracklet: NewTrack
     await connection.execute(
         insert(DescriptorRow).values(tracklet_id=tracklet.id, model_id=tracklet.model_id, vector=tracklet.vector)
     )
-    return await galleries.record_change(connection, gallery_id, "added", tracklet.id)
+    return await galleries.record_change(connection, gallery_id, "added", tracklet.id), created_at
 
 
 async def _find_or_create_camera(connection: AsyncConnection, gallery_id: int, name: str) -> int:

@@ -71,12 +71,12 @@ async def test_a_late_committer_gets_the_later_number_although_it_began_first(
             await connection.exec_driver_sql("SELECT txid_current()")
             began.set()
             await other_done.wait()
-            return await tracklets.store(connection, gallery.id, early)
+            return (await tracklets.store(connection, gallery.id, early))[0]
 
     async def fast() -> int:
         await began.wait()
         async with database.transaction() as connection:
-            number = await tracklets.store(connection, gallery.id, late)
+            number, _ = await tracklets.store(connection, gallery.id, late)
         other_done.set()
         return number
 
@@ -88,11 +88,11 @@ async def test_a_late_committer_gets_the_later_number_although_it_began_first(
 
 async def test_the_second_writer_waits_for_the_first_to_commit(database: Database, gallery: Gallery) -> None:
     async with database.transaction() as first:
-        assert await tracklets.store(first, gallery.id, new_tracklet()) == 1
+        assert (await tracklets.store(first, gallery.id, new_tracklet()))[0] == 1
 
         async def second() -> int:
             async with database.transaction() as connection:
-                return await tracklets.store(connection, gallery.id, new_tracklet())
+                return (await tracklets.store(connection, gallery.id, new_tracklet()))[0]
 
         waiting = asyncio.create_task(second())
         with pytest.raises(TimeoutError):
@@ -106,13 +106,13 @@ async def test_the_second_writer_waits_for_the_first_to_commit(database: Databas
 async def test_a_rolled_back_change_leaves_no_gap(database: Database, gallery: Gallery) -> None:
     async def fail() -> None:
         async with database.transaction() as connection:
-            assert await tracklets.store(connection, gallery.id, new_tracklet()) == 1
+            assert (await tracklets.store(connection, gallery.id, new_tracklet()))[0] == 1
             raise RuntimeError("changed my mind")
 
     with pytest.raises(RuntimeError, match="changed my mind"):
         await fail()
     async with database.transaction() as connection:
-        assert await tracklets.store(connection, gallery.id, new_tracklet()) == 1
+        assert (await tracklets.store(connection, gallery.id, new_tracklet()))[0] == 1
     async with database.transaction() as connection:
         assert (await galleries.get_state(connection, gallery.id)).change == 1
 
@@ -120,7 +120,7 @@ async def test_a_rolled_back_change_leaves_no_gap(database: Database, gallery: G
 async def test_concurrent_writers_get_every_number_once(database: Database, gallery: Gallery) -> None:
     async def write(number: int) -> int:
         async with database.transaction() as connection:
-            return await tracklets.store(connection, gallery.id, new_tracklet(camera=f"c{number % 3}"))
+            return (await tracklets.store(connection, gallery.id, new_tracklet(camera=f"c{number % 3}")))[0]
 
     numbers = await asyncio.gather(*(write(n) for n in range(30)))
     assert sorted(numbers) == list(range(1, 31))

@@ -1,0 +1,1 @@
+"""Benchmarks: each prints one table. Nothing in tests/ asserts a time."""
