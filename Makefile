@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test lint bench constraints clean
+.PHONY: install demo test test-slow lint bench constraints clean
 
 install: $(STAMP)
 
@@ -18,7 +18,11 @@ demo: install
 	$(BIN)/tfclip demo
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not slow"
+
+# Killed processes, fuzzing: minutes more.
+test-slow: install
+	$(BIN)/python -m pytest -m slow
 
 lint: install
 	$(BIN)/ruff format --check .

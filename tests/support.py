@@ -64,7 +64,7 @@ class RunningService:
     def client(self, key: str | None = ADMIN_KEY) -> httpx.Client:
         """An HTTP client with this key."""
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=60)
+        return httpx.Client(base_url=self.url, headers=headers, timeout=60, verify=False)
 
     def database(self) -> psycopg.Connection:
         """A connection of the test's own to the service's database."""

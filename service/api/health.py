@@ -1,5 +1,7 @@
 """Health: is the process alive, is it ready, and what does it count."""
 
+import json
+
 from fastapi import APIRouter, Response
 
 from service.api.dependencies import ServiceDep
@@ -27,11 +29,14 @@ async def readyz(response: Response, service: ServiceDep) -> Readiness:
         response.status_code = 503
         response.headers["Retry-After"] = "1"
     provenance = service.model.provenance
+    source = provenance.get("source")
     return Readiness(
         status="not ready" if reasons else "ready",
         reasons=reasons,
         model=ServedModel(
-            id=service.model.id, trained=bool(provenance.get("trained")), source=provenance.get("source")
+            id=service.model.id,
+            trained=bool(provenance.get("trained")),
+            source=source if isinstance(source, str | None) else json.dumps(source),
         ),
         galleries={served.name: len(served.index) for served in service.galleries.served()},
     )

@@ -110,7 +110,8 @@ def _allowed_methods(request: Request) -> str:
     """Every method that the path takes; Starlette names those of the first route alone."""
     paths = request.app.openapi()["paths"]
     matching = [operations for path, operations in paths.items() if compile_path(path)[0].match(request.url.path)]
-    return ", ".join(sorted({method.upper() for operations in matching for method in operations}))
+    # What is not in the document is the document itself and the pages that show it.
+    return ", ".join(sorted({method.upper() for operations in matching for method in operations})) or "GET, HEAD"
 
 
 def _respond(

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import structlog
+import torch
 from numpy.typing import NDArray
 from sqlalchemy.exc import IntegrityError
 
@@ -63,7 +64,10 @@ class Uploads:
         self._metrics = metrics
         self._limits = limits
         self._frame_cap = frame_cap
-        self._threads = ThreadPoolExecutor(decode_threads, thread_name_prefix="decode")
+        # One core each: frames are small, and threads that torch would add only wait for one another, busily.
+        self._threads = ThreadPoolExecutor(
+            decode_threads, thread_name_prefix="decode", initializer=torch.set_num_threads, initargs=(1,)
+        )
 
     def close(self) -> None:
         """Stop the decoding threads."""

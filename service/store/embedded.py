@@ -30,6 +30,7 @@ from sqlalchemy.engine import URL
 
 from service.store.postgres_binaries import PostgresError, ServerAccount, find_binaries, one_line
 from service.store.postgres_cluster import create_cluster
+from service.store.postgres_copy import reachable_binaries
 from service.store.postmaster import POLL_SECONDS, PORT, Postmaster, startup_complaint
 
 __all__ = ["EmbeddedPostgres", "PostgresError"]
@@ -164,9 +165,7 @@ class EmbeddedPostgres:
         try:
             service_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             account = ServerAccount.choose(self.data_directory)
-            account.check_can_enter(
-                binaries, "install the service where other accounts can enter (for example in /opt)"
-            )
+            binaries = reachable_binaries(binaries, account)
             account.check_can_enter(
                 service_folder,
                 "put TFCLIP_DATA_DIR where other accounts can enter (for example /var/lib/tfclip)",

@@ -161,6 +161,10 @@ class ServerAccount:
                 "else is there: remove it, or give TFCLIP_DATA_DIR a shorter path"
             )
 
+    def can_enter(self, folder: Path) -> bool:
+        """Whether every folder on the way to `folder`, and itself, may be entered by this account."""
+        return self._first_blocking(folder) is None
+
     def check_can_enter(self, folder: Path, remedy: str, *, ours: Path | None = None) -> None:
         """Make sure that every folder on the way to `folder`, and itself, may be entered by this account.
 

@@ -30,6 +30,8 @@ server.stop()
 """
 REPOSITORY = Path(__file__).parents[2]
 
+pytestmark = pytest.mark.slow
+
 
 @contextmanager
 def service_process(data_directory: Path) -> Iterator["subprocess.Popen[str]"]:

@@ -19,6 +19,9 @@ from service.store.embedded import EmbeddedPostgres
 from tests.support import ADMIN_KEY, frame_files, pictures, wait_until
 
 
+pytestmark = pytest.mark.slow
+
+
 class ServiceProcess:
     """`tfclip serve` as a process of its own, on its embedded defaults."""
 

@@ -115,11 +115,16 @@ def test_changes_after_the_snapshot_are_replayed(postgres) -> None:
 def test_a_gallery_stays_on_its_model_when_the_service_starts_with_other_weights(postgres, tmp_path: Path) -> None:
     from model import ModelConfig, new_model, save_model
 
-    other = save_model(new_model(ModelConfig.preset("tiny"), seed=9), tmp_path / "other.safetensors", {"trained": True})
+    other = save_model(
+        new_model(ModelConfig.preset("tiny"), seed=9),
+        tmp_path / "other.safetensors",
+        {"trained": True, "source": {"seed": 9}},
+    )
     with reachable_folder() as folder, empty_database(postgres) as url:
         with run_service(make_settings(folder / "data", url)) as running:
             stored = upload(running, 1)
         with run_service(make_settings(folder / "data", url, weights=tmp_path / "other.safetensors")) as running:
+            assert running.client().get("/readyz").json()["model"]["source"] == '{"seed": 9}'
             again = upload(running, 1)
             assert again["model_id"] == stored["model_id"] != other
             answer = search(running, stored["id"])
