@@ -18,7 +18,6 @@ import pytest
 from service.store.embedded import EmbeddedPostgres
 from tests.support import ADMIN_KEY, frame_files, pictures, wait_until
 
-
 pytestmark = pytest.mark.slow
 
 
