@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import psycopg
 
 from service.store.postgres_binaries import ServerAccount, clean_environment, find_binaries
+from service.store.postgres_copy import reachable_binaries
 from tests.support import reachable_folder, wait_until
 
 
@@ -44,9 +45,9 @@ class PasswordServer:
 def run_password_server(user: str, database: str) -> Iterator[PasswordServer]:
     """A server of its own: the embedded one has no TCP and asks the kernel, not for a password, who is calling."""
     server = PasswordServer(free_port(), user, database, "made-up-password")
-    binaries = find_binaries()
     with reachable_folder() as folder:
         account = ServerAccount.choose(folder)
+        binaries = reachable_binaries(find_binaries(), account)
         home = folder / "postgres"
         home.mkdir(mode=0o700)
         os.chown(home, account.uid, account.gid)

@@ -120,10 +120,10 @@ def test_every_command_named_in_prose_exists(page: Path) -> None:
 
 @every_page
 def test_every_make_target_exists(page: Path) -> None:
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     lines = [line for block in blocks(page) for line in block.text.splitlines()]
     named = {line.split()[1] for line in lines if line.startswith("make ")}
-    named |= set(re.findall(r"`make ([a-z]+)`", prose(page)))
+    named |= set(re.findall(r"`make ([a-z-]+)`", prose(page)))
     assert named <= targets
 
 

@@ -15,7 +15,8 @@ import pytest
 import sqlalchemy
 
 from service.store.embedded import EmbeddedPostgres, PostgresError
-from service.store.postgres_binaries import find_binaries
+from service.store.postgres_binaries import ServerAccount, find_binaries
+from service.store.postgres_copy import reachable_binaries
 
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, who has to become another user")
 
@@ -39,7 +40,8 @@ def answers(server: EmbeddedPostgres) -> bool:
 def complaint_of_another_user(server: EmbeddedPostgres) -> str:
     """What psql says when an account that is neither root nor the server's connects."""
     other = pwd.getpwnam("daemon")
-    psql = [find_binaries() / "psql", server.conninfo(), "-c", "SELECT 1"]
+    account = ServerAccount(other.pw_name, other.pw_uid, other.pw_gid, is_other=True)
+    psql = [reachable_binaries(find_binaries(), account) / "psql", server.conninfo(), "-c", "SELECT 1"]
     refused = subprocess.run(
         psql, user=other.pw_uid, group=other.pw_gid, extra_groups=[], capture_output=True, text=True, cwd="/"
     )
