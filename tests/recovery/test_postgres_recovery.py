@@ -155,7 +155,8 @@ def orphaned_initdb(server: EmbeddedPostgres) -> Iterator[list[psutil.Process]]:
         wait_until(lambda: (server.data_directory / "cluster.new" / "PG_VERSION").exists())
         family = psutil.Process(service.pid).children(recursive=True)
         for process in family:
-            process.suspend()
+            with suppress(psutil.NoSuchProcess):
+                process.suspend()
         service.send_signal(signal.SIGKILL)
         service.wait()
     assert family
