@@ -248,8 +248,9 @@ def test_a_long_recovery_is_waited_out_by_this_start_or_the_next(
     (cluster / "recovery.signal").touch()
     os.chown(cluster / "recovery.signal", cluster.stat().st_uid, cluster.stat().st_gid)
 
-    impatient = make_server(timeout=0.5)
-    with pytest.raises(PostgresError, match=r"is in recovery, or starting after 0 s.*start the service again"):
+    # Long enough for the server to open its socket, and too short for a recovery that waits for the gate.
+    impatient = make_server(timeout=5)
+    with pytest.raises(PostgresError, match=r"is in recovery, or starting after 5 s.*start the service again"):
         impatient.start()
     recovering = postmaster(server)
     gate.touch()
