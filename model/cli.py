@@ -74,3 +74,7 @@ def _root(
     ] = False,
 ) -> None:
     """Options of `tfclip` itself."""
+
+
+if __name__ == "__main__":
+    main()

@@ -3,6 +3,11 @@
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
+FUSIONS = ("mean", "conv1d", "transformer_cls", "transformer_residual")
+
+_LATER: dict[str, Any] = {"temporal_fusion": "mean"}
+"""Fields that came after the first weights files, with their defaults."""
+
 MLP_RATIO = 4
 """Hidden width of every MLP over its input width, as in CLIP."""
 
@@ -22,6 +27,7 @@ class ModelConfig:
         cameras: rows of the camera table; 0 means that there is no table.
         temporal_memory_diffusion: whether the network has TMD and the descriptor its part `g`.
         detach_temporal_input: whether TMD's losses stop before the frame encoder (method.md 2.4).
+        temporal_fusion: how `v` is made of the frames' vectors: one of `FUSIONS`; TF-CLIP's is `mean` (method.md 7.4).
 
     Raises:
         ValueError: a size is not positive, or sizes do not divide as they must.
@@ -38,10 +44,15 @@ class ModelConfig:
     cameras: int = 0
     temporal_memory_diffusion: bool = True
     detach_temporal_input: bool = True
+    temporal_fusion: str = "mean"
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
+            if field.type is str:
+                if value not in FUSIONS:
+                    raise ValueError(f"{field.name} is {value!r}, expected one of {', '.join(FUSIONS)}")
+                continue
             if field.type is bool:
                 if not isinstance(value, bool):
                     raise ValueError(f"{field.name} is {value!r}, expected true or false")
@@ -79,13 +90,16 @@ class ModelConfig:
         known = {field.name for field in fields(cls)}
         if unknown := sorted(values.keys() - known):
             raise ValueError(f"unknown config keys: {', '.join(unknown)}")
-        if missing := sorted(known - values.keys()):
+        if missing := sorted(known - values.keys() - _LATER.keys()):
             raise ValueError(f"missing config keys: {', '.join(missing)}")
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return every field as JSON types; `from_dict` reads it back."""
-        return asdict(self)
+        """Return the fields as JSON types; `from_dict` reads them back.
+
+        A field that came later is left out at its default, so that models made before it keep their id.
+        """
+        return {name: value for name, value in asdict(self).items() if name not in _LATER or value != _LATER[name]}
 
     @property
     def grid(self) -> tuple[int, int]:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from model.config import ModelConfig
 from model.encoder import FrameEncoder, FrameTokens
+from model.fusion import make_fusion
 from model.preprocess import ImageSpecification
 from model.temporal import TemporalMemoryDiffusion
 
@@ -17,7 +18,7 @@ class TrackletFeatures:
 
     Attributes:
         u: (B, width), CLS before projection, mean over frames.
-        v: (B, projection), CLS after projection, mean over frames.
+        v: (B, projection), CLS after projection, mean over frames (or the config's other fusion).
         g: (B, width), TMD, mean over frames; None without TMD.
         u_frames, v_frames, g_frames: (B, T, ...), the same before the mean over frames.
         projected_tokens: (B, N, projection), every projected token, mean over frames (Vtok).
@@ -58,6 +59,7 @@ class TFCLIP(nn.Module):
                 f"image specification is {self.image.height}x{self.image.width}, config expects {size[0]}x{size[1]}"
             )
         self.encoder = FrameEncoder(config)
+        self.fusion = make_fusion(config)
         self.temporal = TemporalMemoryDiffusion(config) if config.temporal_memory_diffusion else None
 
     def forward(self, frames: Tensor, cameras: Tensor | None = None) -> TrackletFeatures:
@@ -81,7 +83,7 @@ class TFCLIP(nn.Module):
         u_frames, v_frames = tokens[:, :, 0], projected[:, :, 0]
         return TrackletFeatures(
             u=u_frames.mean(dim=1),
-            v=v_frames.mean(dim=1),
+            v=v_frames.mean(dim=1) if self.fusion is None else self.fusion(v_frames),
             g=None if g_frames is None else g_frames.mean(dim=1),
             u_frames=u_frames,
             v_frames=v_frames,

@@ -12,7 +12,8 @@ from alembic.util.exc import CommandError
 from sqlalchemy.exc import SQLAlchemyError
 
 from model import WeightsError
-from service.embedding.backend import open_model, resolve_device
+from model.default_weights import open_model
+from model.devices import resolve_device
 from service.embedding.models import Models, keep
 from service.errors import DatabaseUnavailable, StartupError
 from service.gallery.galleries import Galleries

@@ -1,291 +1,209 @@
-"""A walking person, drawn with Pillow: a jointed body in three dimensions, seen from any side.
-
-The body's own axes are right, forward and up, in fractions of an average standing height, with the origin on the ground
-between the feet. Parts are drawn from the farthest to the nearest.
-"""
+"""A walking person, drawn with Pillow from the farthest part to the nearest."""
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageChops
 
-from model.data.appearance import Appearance, Colour
+from model.data.appearance import Appearance, Gait
+from model.data.brush import Brush, Level
+from model.data.clothing import Texture, folds, plain, weave
+from model.data.face import draw_head, draw_long_hair
+from model.data.skeleton import SHOULDER, Point, Pose, Skeleton, View, stand
 
-_HIP, _KNEE_TO_HIP, _ANKLE_TO_KNEE = 0.52, 0.25, 0.23
-_SHOULDER, _UPPER_ARM, _FOREARM = 0.81, 0.165, 0.15
-_HEAD, _HEAD_WIDTH, _HEAD_HEIGHT = 0.915, 0.052, 0.07
-_DEPTH_OF_BODY = 0.07
-_STRIDE = 0.45  # radians to which a leg swings
-_SHADE = 0.72
 _UNDER_GARMENT = -1.0
 """Added to the nearness of the legs: coat and skirt hang over them, whichever leg is in front."""
 
-Point = tuple[float, float, float]
 Part = tuple[float, Callable[[], None]]
 
 
 @dataclass(frozen=True)
-class Pose:
-    """How the person stands in one frame.
+class Figure:
+    """A person ready to be drawn often.
 
     Attributes:
-        phase: of the walking cycle, radians.
-        facing: radians; 0 looks at the camera, pi/2 walks to the right of the picture, pi shows the back.
-        elevation: radians by which the camera looks down.
+        upper: unrolled upper garment.
+        lower: unrolled skirt or seat of the trousers.
+        gait: what the clothes leave of the person's gait.
     """
 
-    phase: float
-    facing: float
-    elevation: float
+    person: Appearance
+    upper: Texture
+    lower: Texture
+    gait: Gait
 
 
-@dataclass(frozen=True)
-class _View:
-    """Where a body point falls in the picture."""
-
-    pose: Pose
-    scale: float
-    origin: tuple[float, float]
-
-    def at(self, point: Point) -> tuple[float, float]:
-        right, forward, up = point
-        across = forward * math.sin(self.pose.facing) - right * math.cos(self.pose.facing)
-        down = self.nearness(point) * math.sin(self.pose.elevation) - up
-        return self.origin[0] + across * self.scale, self.origin[1] + down * self.scale
-
-    def nearness(self, point: Point) -> float:
-        return point[1] * math.cos(self.pose.facing) + point[0] * math.sin(self.pose.facing)
+def dress(person: Appearance) -> Figure:
+    """Make the cloth of a person's clothes."""
+    gait = person.gait
+    if person.clothes.lower == "long skirt":
+        gait = replace(gait, stride=gait.stride * 0.5)
+    return Figure(person, weave(person.clothes), plain(person.clothes.lower_colour), gait)
 
 
 def draw_person(
-    image: Image.Image, person: Appearance, garment: Image.Image, pose: Pose, foot: tuple[float, float], height: float
+    image: Image.Image, figure: Figure, pose: Pose, foot: tuple[float, float], height: float, light: float = 0.0
 ) -> None:
-    """Draw `person` into the RGB `image`.
+    """Draw a person into the RGB `image`.
 
     Args:
-        garment: the upper garment's cloth, from `weave`.
         foot: x and y of the ground between the feet, pixels.
-        height: pixels of an average standing height.
+        height: pixels of the standing height.
+        light: the side from which light comes, -1 left to 1 right.
     """
-    view = _View(pose, height * person.height, foot)
-    pen = ImageDraw.Draw(image)
+    person = figure.person
+    # Arms, bags and strides reach no farther than this to either side; the layer is no larger than what they need.
+    reach, below = math.ceil(height * 0.34), math.ceil(height * 0.09)
+    size = (2 * reach, math.ceil(height * 1.06) + below)
+    layer = Image.new("RGBA", size)
+    skeleton = stand(person.body, figure.gait, pose)
+    view = View(pose, height, (reach, size[1] - below + skeleton.drop * height))
+    brush = Brush(layer, view, light)
     parts = [
-        *_legs(pen, person, view),
-        *_arms(pen, person, view),
-        (0.0, lambda: _torso(image, pen, person, garment, view)),
-        (0.005, lambda: _head(pen, person, view)),
-        *_bag(pen, person, view),
+        *_legs(brush, figure, skeleton),
+        *_arms(brush, person, skeleton),
+        (0.0, lambda: _torso(brush, figure)),
+        (0.005, lambda: draw_head(brush, person)),
+        *_bag(brush, person, skeleton),
     ]
-    if person.hair == "long":
-        behind: Point = (0.0, -0.05, 0.0)
-        parts.append((view.nearness(behind), lambda: _long_hair(pen, person, view)))
+    if person.head.hair in ("long", "tail") and person.head.wears not in ("hood", "scarf"):
+        parts.append((view.nearness((0.0, -0.05, 0.0)), lambda: draw_long_hair(brush, person)))
     for _, draw in sorted(parts, key=lambda part: part[0]):
         draw()
+    drawn = layer.getbbox()
+    if drawn is None:
+        return
+    cloth = ImageChops.multiply(layer.crop(drawn), folds(*size).crop(drawn))
+    image.paste(cloth, (round(foot[0]) - reach + drawn[0], round(foot[1]) - size[1] + below + drawn[1]), cloth)
 
 
-def weave(person: Appearance, size: tuple[int, int] = (96, 128)) -> Image.Image:
-    """Make the cloth of the upper garment, shaded towards its sides as on a round body; RGB, (width, height)."""
-    width, height = size
-    rows, columns = np.mgrid[0:height, 0:width]
-    second = np.zeros((height, width), bool)
-    if person.pattern == "stripes":
-        second = rows // (height // 8) % 2 == 1
-    elif person.pattern == "halves":
-        second = rows > height * 0.45
-    elif person.pattern == "checks":
-        second = (rows // (height // 8) + columns // (width // 6)) % 2 == 1
-    cloth = np.where(second[..., None], person.second_colour, person.upper_colour).astype(np.float32)
-    across = np.linspace(-1, 1, width, dtype=np.float32)
-    cloth *= (1 - (1 - _SHADE) * np.abs(across) ** 2.5)[None, :, None]
-    return Image.fromarray(cloth.astype(np.uint8))
-
-
-def _legs(pen: ImageDraw.ImageDraw, person: Appearance, view: _View) -> list[Part]:
-    sides = []
-    for side, phase in ((-1, view.pose.phase), (1, view.pose.phase + math.pi)):
-        swing = _STRIDE * math.sin(phase)
-        bend = 0.12 + 0.75 * max(0.0, math.cos(phase))
-        hip: Point = (side * person.waist * 0.5, 0.0, _HIP)
-        knee = _reach(hip, _KNEE_TO_HIP, swing)
-        sides.append((hip, knee, _reach(knee, _ANKLE_TO_KNEE, swing - bend)))
-    drop = min(ankle[2] for _, _, ankle in sides) - 0.03
-    covered = person.lower_colour
-    calf = covered if person.lower == "trousers" else person.skin
-    thigh = covered if person.lower != "skirt" else person.skin
+def _legs(brush: Brush, figure: Figure, skeleton: Skeleton) -> list[Part]:
+    person = figure.person
+    body, clothes = person.body, person.clothes
+    bare = clothes.legwear or body.skin
     parts: list[Part] = []
-    for hip, knee, ankle in (tuple(_lowered(p, drop) for p in side) for side in sides):
-        toe: Point = (ankle[0], ankle[1] + 0.06, max(0.012, ankle[2] - 0.02))
-        girth = 0.035 + 0.2 * (person.waist - 0.075)
+    for side, (hip, knee, ankle, toe) in zip((-1, 1), skeleton.legs, strict=True):
 
         def draw(
-            hip: Point = hip, knee: Point = knee, ankle: Point = ankle, toe: Point = toe, girth: float = girth
+            side: int = side, hip: Point = hip, knee: Point = knee, ankle: Point = ankle, toe: Point = toe
         ) -> None:
-            _limb(pen, view, ankle, toe, 0.024, 0.018, person.shoes)
-            _limb(pen, view, knee, ankle, girth * 0.85, girth * 0.65, calf)
-            _limb(pen, view, hip, knee, girth * 1.25, girth * 0.9, thigh)
+            heel: Point = (ankle[0], ankle[1] - 0.012, ankle[2] - 0.016)
+            brush.rod(((heel, 0.027), (toe, 0.02)), clothes.shoes)
+            thigh, calf, shin = body.girth * 1.45, body.girth * 1.02, body.girth * 0.66
+            if clothes.lower == "trousers":
+                fit = clothes.fit
+                loose = shin * (fit if fit > 1 else 1.0) * fit
+                brush.rod(((ankle, loose), (knee, calf * fit), (hip, thigh)), clothes.lower_colour)
+                if clothes.side_stripe:
+                    out = [(p[0] + side * r * 0.8, p[1], p[2]) for p, r in ((hip, thigh), (knee, calf), (ankle, loose))]
+                    brush.rod([(point, 0.008) for point in out], clothes.second)
+                return
+            brush.rod(((ankle, shin), (knee, calf), (hip, thigh)), bare)
+            if clothes.lower == "shorts":
+                low = _between(hip, knee, 0.85)
+                brush.rod(((low, calf * 1.3), (hip, thigh * 1.05)), clothes.lower_colour)
 
-        parts.append((_UNDER_GARMENT + view.nearness(knee), draw))
-    if person.lower == "skirt":
-        parts.append((_UNDER_GARMENT / 2, lambda: _skirt(pen, person, view)))
+        parts.append((_UNDER_GARMENT + brush.view.nearness(knee), draw))
+    waist: Level = (body.waist, body.depth, 0.6, 0.0)
+    sway = 0.012 * math.sin(brush.view.pose.phase * 2)
+    if clothes.lower in ("skirt", "long skirt"):
+        end, flare = (0.31, 1.22) if clothes.lower == "skirt" else (0.1, 1.4)
+        hem: Level = (body.hips * flare + sway, body.depth * 1.5 * flare, end, 0.0)
+        levels = [waist, (body.hips, body.depth * 1.1, 0.5, 0.0), hem]
+    else:
+        levels = [waist, (body.hips, body.depth * 1.1, 0.51, 0.0), (body.hips * 0.86, body.depth, 0.46, 0.0)]
+    parts.append((_UNDER_GARMENT / 2, lambda: brush.tube(levels, figure.lower)))
     return parts
 
 
-def _arms(pen: ImageDraw.ImageDraw, person: Appearance, view: _View) -> list[Part]:
-    parts: list[Part] = []
-    for side, phase in ((-1, view.pose.phase + math.pi), (1, view.pose.phase)):
-        swing = 0.7 * _STRIDE * math.sin(phase)
-        shoulder: Point = (side * person.shoulders * 0.95, 0.0, _SHOULDER - 0.015)
-        elbow = _reach(shoulder, _UPPER_ARM, swing)
-        hand = _reach(elbow, _FOREARM, swing + 0.35)
-        forearm = person.upper_colour if person.sleeves else person.skin
-
-        def draw(
-            shoulder: Point = shoulder, elbow: Point = elbow, hand: Point = hand, forearm: Colour = forearm
-        ) -> None:
-            _limb(pen, view, hand, _reach(hand, 0.03, 0.3), 0.02, 0.016, person.skin)
-            _limb(pen, view, elbow, hand, 0.025, 0.02, forearm)
-            _limb(pen, view, shoulder, elbow, 0.034, 0.027, person.upper_colour)
-            if person.bag == "hand" and hand[0] > 0:
-                _box(pen, view, (hand[0], hand[1], hand[2] - 0.1), (0.03, 0.08, 0.055), person.bag_colour)
-
-        parts.append((view.nearness(elbow) * 1.5, draw))
-    return parts
-
-
-def _torso(image: Image.Image, pen: ImageDraw.ImageDraw, person: Appearance, cloth: Image.Image, view: _View) -> None:
-    def edge(half: float, up: float) -> tuple[float, float]:
-        seen = math.hypot(half * math.cos(view.pose.facing), _DEPTH_OF_BODY * math.sin(view.pose.facing))
-        return seen * view.scale, view.at((0.0, 0.0, up))[1]
-
-    flare = person.waist * (1.12 if person.hem < 0.45 else 1.0)
-    middle = view.at((0.0, 0.0, _HIP))[0]
-    profile = ((person.shoulders * 0.5, 0.85), (person.shoulders * 0.97, 0.825), (person.shoulders, 0.79))
-    outline = [edge(*level) for level in (*profile, (person.waist, 0.62), (flare, person.hem))]
-    points = [(middle + half, y) for half, y in outline] + [(middle - half, y) for half, y in reversed(outline)]
-    left, right = math.floor(min(x for x, _ in points)), math.ceil(max(x for x, _ in points))
-    top, bottom = math.floor(outline[0][1]), math.ceil(outline[-1][1])
-    size = (max(1, right - left), max(1, bottom - top))
-    mask = Image.new("1", size)
-    ImageDraw.Draw(mask).polygon([(x - left, y - top) for x, y in points], fill=1)
-    image.paste(cloth.resize(size, Image.Resampling.NEAREST), (left, top), mask)
-    if person.pattern == "print" and math.cos(view.pose.facing) > 0.2:
-        _box(pen, view, (0.0, _DEPTH_OF_BODY, 0.72), (person.shoulders * 0.45, 0.005, 0.045), person.second_colour)
-
-
-def _skirt(pen: ImageDraw.ImageDraw, person: Appearance, view: _View) -> None:
-    sway = 0.02 * math.sin(view.pose.phase * 2)
-    waist, left = view.at((0.0, 0.0, 0.55)), view.at((0.0, 0.0, 0.31))
-    half, flare = person.waist * view.scale, (person.waist * 1.35 + sway) * view.scale
-    outline = [
-        (waist[0] - half, waist[1]),
-        (waist[0] + half, waist[1]),
-        (left[0] + flare, left[1]),
-        (left[0] - flare, left[1]),
+def _torso(brush: Brush, figure: Figure) -> None:
+    body, clothes, lean = figure.person.body, figure.person.clothes, figure.person.gait.lean
+    coat = clothes.upper == "coat"
+    loose = 1.0 if clothes.upper == "shirt" else 1.1
+    levels: list[Level] = [
+        (body.shoulders * 0.45, body.depth * 0.6, SHOULDER + 0.035, lean),
+        (body.shoulders * 0.92, body.depth * 0.9, SHOULDER + 0.01, lean),
+        (body.shoulders * 1.02, body.depth * loose, SHOULDER - 0.035, lean),
+        (body.shoulders * 0.88, body.depth * 1.12 * loose, 0.71, lean * 0.7),
+        (body.waist * loose, body.depth * loose, 0.6, 0.0),
+        (body.hips * 1.04 * loose, body.depth * 1.18 * loose, 0.5, 0.0),
     ]
-    pen.polygon(outline, fill=person.lower_colour)
+    if coat or clothes.hem < 0.5:
+        flare = 1.18 if coat else 1.05
+        levels.append((body.hips * flare * loose, body.depth * 1.25 * flare, clothes.hem, 0.0))
+    brush.tube(levels, figure.upper)
 
 
-def _head(pen: ImageDraw.ImageDraw, person: Appearance, view: _View) -> None:
-    _limb(pen, view, (0.0, 0.0, 0.82), (0.0, 0.01, 0.87), 0.032, 0.028, person.skin)
-    x, y = view.at((0.0, 0.01, _HEAD))
-    wide, tall = _HEAD_WIDTH * view.scale, _HEAD_HEIGHT * view.scale
-    to_camera, to_right = math.cos(view.pose.facing), math.sin(view.pose.facing)
-    covering = person.skin if person.hair in ("bald", "cap") else person.hair_colour
-    _ellipse(pen, x, y, wide * 1.06, tall * 1.04, covering)
-    if to_camera > -0.35:
-        narrow = 0.62 + 0.26 * max(0.0, to_camera)
-        _ellipse(pen, x + to_right * wide * 0.4, y + tall * 0.2, wide * narrow, tall * 0.82, person.skin)
-    if person.hair == "cap":
-        dome = (x - wide * 1.12, y - tall * 1.12, x + wide * 1.12, y + tall * 0.7)
-        pen.pieslice(dome, 180, 360, fill=person.hair_colour)
-        if to_camera > -0.5:
-            brim = x + to_right * wide * 1.2
-            _ellipse(
-                pen, brim, y - tall * 0.2, wide * (0.5 + 0.4 * max(0.0, to_camera)), tall * 0.14, person.hair_colour
-            )
+def _arms(brush: Brush, person: Appearance, skeleton: Skeleton) -> list[Part]:
+    clothes, skin, girth = person.clothes, person.body.skin, person.body.girth
+    loose = 1.0 if clothes.upper == "shirt" else 1.13
+    upper, elbow_radius, wrist = girth * 0.98 * loose, girth * 0.75 * loose, girth * 0.6 * loose
+    parts: list[Part] = []
+    for side, (shoulder, elbow, hand) in zip((-1, 1), skeleton.arms, strict=True):
+
+        def draw(side: int = side, shoulder: Point = shoulder, elbow: Point = elbow, hand: Point = hand) -> None:
+            brush.rod(((hand, 0.021),), skin)
+            if clothes.sleeves == "long":
+                brush.rod(((hand, wrist), (elbow, elbow_radius), (shoulder, upper)), clothes.sleeve_colour)
+            else:
+                brush.rod(((hand, girth * 0.52), (elbow, girth * 0.68), (shoulder, girth * 0.85)), skin)
+            if clothes.sleeves == "short":
+                low = _between((elbow[0], *shoulder[1:]), elbow, 0.72)
+                brush.rod(((low, girth * 0.92), (shoulder, girth * 1.0)), clothes.sleeve_colour)
+            if person.bag.kind == "hand" and side == person.bag.side:
+                brush.box((hand[0], hand[1], hand[2] - 0.1), (0.03, 0.085, 0.07), person.bag.colour)
+
+        parts.append((brush.view.nearness(elbow) * 1.5, draw))
+    return parts
 
 
-def _long_hair(pen: ImageDraw.ImageDraw, person: Appearance, view: _View) -> None:
-    _limb(
-        pen, view, (0.0, -0.03, _HEAD), (0.0, -0.055, 0.77), _HEAD_WIDTH * 1.05, _HEAD_WIDTH * 0.9, person.hair_colour
-    )
-
-
-def _bag(pen: ImageDraw.ImageDraw, person: Appearance, view: _View) -> list[Part]:
-    colour, strap = person.bag_colour, _darker(person.bag_colour)
-    if person.bag == "backpack":
-        centre: Point = (0.0, -_DEPTH_OF_BODY - 0.045, 0.7)
-        front = [((side * 0.065, 0.07, 0.83), (side * 0.075, 0.07, 0.62)) for side in (-1, 1)]
-        parts: list[Part] = [(view.nearness(centre), lambda: _box(pen, view, centre, (0.095, 0.05, 0.11), colour))]
+def _bag(brush: Brush, person: Appearance, skeleton: Skeleton) -> list[Part]:
+    bag, body, view = person.bag, person.body, brush.view
+    front = math.copysign(body.depth * 1.1, math.cos(view.pose.facing))
+    if bag.kind == "backpack":
+        centre: Point = (0.0, -body.depth - 0.05, 0.69)
+        parts: list[Part] = [(view.nearness(centre), lambda: brush.box(centre, (0.1, 0.055, 0.125), bag.colour))]
 
         def straps() -> None:
-            for top, bottom in front:
-                _limb(pen, view, top, bottom, 0.012, 0.012, strap)
+            for side in (-1, 1):
+                brush.rod(
+                    (((side * 0.065, body.depth, 0.83), 0.014), ((side * 0.08, body.depth, 0.63), 0.014)), bag.colour
+                )
 
-        if math.cos(view.pose.facing) > 0:
+        if math.cos(view.pose.facing) > -0.2:
             parts.append((0.004, straps))
         return parts
-    if person.bag == "shoulder":
-        hip: Point = (person.waist + 0.03, 0.0, 0.5)
-        forward = math.copysign(_DEPTH_OF_BODY, math.cos(view.pose.facing))
+    if bag.kind == "crossbody":
+        hip: Point = (bag.side * (body.hips + 0.03), 0.02, 0.51)
 
-        def draw() -> None:
-            over: Point = (-person.shoulders * 0.5, forward, 0.83)
-            _limb(pen, view, over, (person.waist, forward, 0.55), 0.01, 0.01, strap)
-            _box(pen, view, hip, (0.035, 0.08, 0.065), colour)
+        def slung() -> None:
+            brush.rod(
+                (((-bag.side * 0.06, front, 0.83), 0.011), ((bag.side * body.waist, front, 0.55), 0.011)), bag.colour
+            )
+            brush.box(hip, (0.035, 0.085, 0.065), bag.colour)
 
-        return [(max(0.004, view.nearness(hip) + 0.01), draw)]
+        return [(max(0.004, view.nearness(hip) + 0.01), slung)]
+    if bag.kind == "tote":
+        side: Point = (bag.side * (body.shoulders + 0.035), -0.02, 0.57)
+
+        def hanging() -> None:
+            brush.rod((((bag.side * body.shoulders * 0.85, 0.0, 0.83), 0.01), (side, 0.01)), bag.colour)
+            brush.box(side, (0.032, 0.1, 0.1), bag.colour)
+
+        return [(view.nearness(side) * 1.6, hanging)]
+    if bag.kind == "trolley":
+        behind: Point = (bag.side * (body.shoulders + 0.04), -0.2, 0.17)
+        hand = skeleton.arms[(bag.side + 1) // 2][2]
+
+        def rolling() -> None:
+            brush.rod(((hand, 0.008), (behind, 0.008)), (60, 60, 62))
+            brush.box(behind, (0.07, 0.05, 0.15), bag.colour)
+
+        return [(_UNDER_GARMENT + view.nearness(behind) if view.nearness(behind) < 0 else 0.1, rolling)]
     return []
 
 
-def _limb(
-    pen: ImageDraw.ImageDraw,
-    view: _View,
-    start: Point,
-    end: Point,
-    start_radius: float,
-    end_radius: float,
-    colour: Colour,
-) -> None:
-    """Draw a rod with round ends, its lit side lighter."""
-    (ax, ay), (bx, by) = view.at(start), view.at(end)
-    length = math.hypot(bx - ax, by - ay) or 1.0
-    across, down = (by - ay) / length, (ax - bx) / length
-    for share, shift, paint in ((1.0, 0.0, _darker(colour)), (0.78, -0.2, colour)):
-        a, b = start_radius * view.scale * share, end_radius * view.scale * share
-        move = shift * start_radius * view.scale
-        x0, x1 = ax + move, bx + move
-        corners = [(x0 + across * a, ay + down * a), (x1 + across * b, by + down * b)]
-        pen.polygon([*corners, (x1 - across * b, by - down * b), (x0 - across * a, ay - down * a)], fill=paint)
-        _ellipse(pen, x0, ay, a, a, paint)
-        _ellipse(pen, x1, by, b, b, paint)
-
-
-def _box(pen: ImageDraw.ImageDraw, view: _View, centre: Point, half: Point, colour: Colour) -> None:
-    """Draw a box with half sizes right, forward, up, as the rectangle that it fills in the picture."""
-    x, y = view.at(centre)
-    facing = view.pose.facing
-    wide = (abs(half[0] * math.cos(facing)) + abs(half[1] * math.sin(facing))) * view.scale
-    tall = half[2] * view.scale
-    pen.rounded_rectangle(
-        (x - wide, y - tall, x + wide, y + tall), wide * 0.25, fill=colour, outline=_darker(colour), width=2
-    )
-
-
-def _ellipse(pen: ImageDraw.ImageDraw, x: float, y: float, wide: float, tall: float, colour: Colour) -> None:
-    pen.ellipse((x - wide, y - tall, x + wide, y + tall), fill=colour)
-
-
-def _reach(start: Point, length: float, angle: float) -> Point:
-    """Return the end of a limb that hangs from `start`, swung forward by `angle` radians."""
-    return start[0], start[1] + length * math.sin(angle), start[2] - length * math.cos(angle)
-
-
-def _lowered(point: Point, drop: float) -> Point:
-    return point[0], point[1], point[2] - drop
-
-
-def _darker(colour: Colour) -> Colour:
-    return int(colour[0] * _SHADE), int(colour[1] * _SHADE), int(colour[2] * _SHADE)
+def _between(start: Point, end: Point, share: float) -> Point:
+    right, forward, up = (a + (b - a) * share for a, b in zip(start, end, strict=True))
+    return right, forward, up

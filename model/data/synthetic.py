@@ -1,67 +1,128 @@
-"""Tracklets of people who do not exist, drawn by code: for demonstrations and tests that need no download.
+"""Tracklets of people who do not exist, drawn by code: for demonstrations, tests and training without real people.
 
-A person keeps build, hair, clothes and bag wherever they are seen; a camera keeps place, light, colour cast, noise and
-sharpness. What changes between frames is pose, place and the cut of the box. There is no occlusion, no change of
-clothes and no crowd, so figures measured on these scenes say nothing about real ones.
+A person keeps build, hair, clothes, bag and gait wherever they are seen; a camera keeps place, direction, light and
+faults. What changes between frames is pose, place, the cut of the box and who or what stands in the way.
 """
 
+import functools
 import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from model.data.appearance import draw_appearance
-from model.data.figure import Pose, draw_person, weave
+from model.data.figure import Figure, draw_person, dress
 from model.data.folder import FolderTracklet
-from model.data.viewpoint import PANORAMA_WIDTH, draw_viewpoint
+from model.data.skeleton import Arms, Pose
+from model.data.viewpoint import Viewpoint, draw_viewpoint
 
-WIDTH, HEIGHT = 128, 256
+HEIGHT = 256
 JPEG_QUALITY = 90
-_STEP = 0.42  # radians of the walking cycle from frame to frame
+_SMALLEST = 32
+_FINER = 1.5
+"""Pixels of a person's height in the drawn scene over those in the frame: edges come out smooth."""
+_SCENE = (0.72, 1.26)
+"""Width and height of the drawn scene over the person's height: room for a box that sits badly."""
+_FOOT = 1.09
+"""Where the person stands in the scene, from its top, over the person's height."""
+_PANORAMA = 1.4
+"""Height of a camera's panorama over the person's height."""
+_PASSER_REACH = 0.52
+"""Farther than this from the person, in heights, nobody else reaches into the box."""
+_PASSER_SEEDS = 1 << 62
+"""From here on seeds name people in the way, who are nobody's identity."""
 
 
-def draw_tracklet(identity_seed: int, camera_seed: int, frames: int, *, tracklet_seed: int = 0) -> list[Image.Image]:
+@dataclass(frozen=True)
+class _Passer:
+    """Somebody else in the picture: who, how they walk, and where, in the person's heights."""
+
+    figure: Figure
+    facing: float
+    phase: float
+    size: float
+    offset: float
+    drift: float
+    before: bool
+
+
+def draw_tracklet(
+    identity_seed: int,
+    camera_seed: int,
+    frames: int,
+    *,
+    tracklet_seed: int = 0,
+    height: int = HEIGHT,
+    difficulty: float = 1.0,
+) -> list[Image.Image]:
     """Draw the person `identity_seed` passing the camera `camera_seed`.
 
     Args:
-        identity_seed: names the person, >= 0.
+        identity_seed: names the person, 0 to 2**62 - 1.
         camera_seed: names the camera, >= 0.
         frames: how many, >= 1.
         tracklet_seed: names the passing, >= 0: the same person before the same camera on another occasion.
+        height: of the frames in pixels, even and >= 32; they are half as wide.
+        difficulty: 1 is a street; towards 0 the cameras' faults, what stands in the way and bad boxes fade out.
 
     Returns:
-        RGB pictures of 128 x 256 pixels, in their order in time; the same for the same seeds.
+        RGB pictures in their order in time; the same for the same arguments.
 
     Raises:
-        ValueError: no frame is asked for.
+        ValueError: an argument lies outside its range.
     """
-    if frames < 1:
-        raise ValueError(f"a tracklet has at least one frame, got {frames}")
+    _check(frames, height, difficulty)
+    _check_seeds(identity_seed, camera_seed, tracklet_seed)
     rng = np.random.default_rng([0x7A, identity_seed, camera_seed, tracklet_seed])
-    person, camera = draw_appearance(identity_seed), draw_viewpoint(camera_seed, WIDTH, HEIGHT)
-    cloth = weave(person)
-    # Most people follow the path one way or the other, a few cross it.
-    facing = camera.facing + (math.pi if rng.random() < 0.5 else 0.0) + rng.normal(0, 0.5)
-    phase, turn = rng.uniform(0, 2 * math.pi), rng.normal(0, 0.02)
-    place, pace = rng.uniform(0, PANORAMA_WIDTH), 6 * math.sin(facing)
-    size, centre = rng.uniform(0.86, 0.97), rng.normal(0, 5)
+    unit = height * _FINER
+    figure, camera = dress(draw_appearance(identity_seed)), _viewpoint(camera_seed, round(unit * _PANORAMA), difficulty)
+    gait = figure.gait
+    # Most people follow the path one way, some come back, a few cross it.
+    facing = camera.facing + (math.pi if rng.random() < 0.3 else 0.0) + rng.normal(0, 0.4)
+    phase, turn = rng.uniform(0, 2 * math.pi), rng.normal(0, 0.015)
+    arms: Arms = ("swing", "pocket", "phone")[rng.choice(3, p=[0.8, 0.1, 0.1])]
+    place, lines = rng.random(), camera.lines * math.exp(rng.normal(0, 0.2 * difficulty))
+    exposure, change = rng.normal(1, 0.1 * difficulty), rng.normal(0, 0.01 * difficulty)
+    passers = _passers(rng, facing, difficulty)
+    zoom, shift = _cut(rng, difficulty)
     images = []
     for number in range(frames):
-        pose = Pose(phase + _STEP * number, facing + turn * number, camera.elevation)
-        left = int(place + pace * number) % (PANORAMA_WIDTH - 2 * WIDTH)
-        canvas = camera.background.crop((left, 0, left + 2 * WIDTH, 2 * HEIGHT))
-        # The box of a detector never sits quite the same.
-        tall = 2 * HEIGHT * size * rng.normal(1, 0.012)
-        foot = (WIDTH + centre + rng.normal(0, 3), 2 * HEIGHT * 0.5 + tall * 0.49 + rng.normal(0, 3))
-        _shadow(canvas, foot, tall)
-        draw_person(canvas, person, cloth, pose, foot, tall)
-        images.append(camera.expose(canvas.reduce(2), rng))
+        scene = _stage(camera, place, number * math.sin(facing) * gait.stride * 0.25, unit)
+        pose = Pose(phase + gait.cadence * number, facing + turn * number, camera.elevation, arms)
+        foot = (unit * _SCENE[0] / 2, unit * _FOOT)
+        for passer in passers:
+            if not passer.before:
+                _draw_passer(scene, passer, number, unit, camera)
+        _shadow(scene, foot, unit, camera.light)
+        draw_person(scene, figure, pose, foot, unit, camera.light)
+        for passer in passers:
+            if passer.before:
+                _draw_passer(scene, passer, number, unit, camera)
+        _stand_before(scene, camera, place, number * math.sin(facing) * gait.stride * 0.3, unit)
+        box = _box(rng, zoom, shift, unit, difficulty)
+        curve = camera.brightness(max(0.4, exposure + change * number))
+        images.append(camera.expose(scene, box, (height // 2, height), curve, lines, rng))
     return images
 
 
 def write_scene(
-    root: Path, *, people: int, cameras: int, tracklets: int = 1, frames: int = 8, seed: int = 0
+    root: Path,
+    *,
+    people: int,
+    cameras: int,
+    tracklets: int = 1,
+    frames: int = 8,
+    seed: int = 0,
+    height: int = HEIGHT,
+    difficulty: float = 1.0,
+    workers: int = 1,
+    progress: Callable[[int], None] | None = None,
 ) -> list[FolderTracklet]:
     """Write a folder data set in which every person passes every camera.
 
@@ -71,37 +132,156 @@ def write_scene(
         cameras: how many cameras.
         tracklets: how many for each person and camera.
         frames: how many in each tracklet.
-        seed: another seed gives other people and other cameras.
+        seed: another seed gives other people and other cameras; 0 to 2**29 - 1.
+        height: of the frames in pixels, as for `draw_tracklet`.
+        difficulty: as for `draw_tracklet`.
+        workers: processes that draw; what is written does not depend on it. With more than one, the calling script
+            needs the usual `if __name__ == "__main__":`.
+        progress: called with the number of tracklets written so far, after each.
 
     Returns:
         What was written, in the order of writing.
+
+    Raises:
+        ValueError: an argument lies outside its range.
     """
-    written = []
-    for person in range(people):
-        for camera in range(cameras):
-            for passing in range(tracklets):
-                name = (f"person-{person + 1:03d}", f"camera-{camera + 1}", f"{passing + 1:03d}")
-                folder = root.joinpath(*name)
-                folder.mkdir(parents=True, exist_ok=True)
-                images = draw_tracklet(
-                    _seed(seed, person), _seed(seed, camera), frames, tracklet_seed=_seed(seed, passing)
-                )
-                paths = tuple(folder / f"{number:04d}.jpg" for number in range(1, frames + 1))
-                for path, image in zip(paths, images, strict=True):
-                    image.save(path, quality=JPEG_QUALITY)
-                written.append(FolderTracklet(*name, paths))
+    counts = {"people": people, "cameras": cameras, "tracklets": tracklets, "workers": workers}
+    for name, count in counts.items():
+        if count < 1:
+            raise ValueError(f"{name} must be at least 1, got {count}")
+    if not 0 <= seed < 1 << 29:
+        raise ValueError(f"seed must lie between 0 and {(1 << 29) - 1}, got {seed}")
+    _check(frames, height, difficulty)
+    write = functools.partial(
+        _write_tracklet, root=root, frames=frames, seed=seed, height=height, difficulty=difficulty
+    )
+    jobs = [(p, c, t) for p in range(people) for c in range(cameras) for t in range(tracklets)]
+    # Processes are started afresh: a fork of a process with threads may hang.
+    pool = ProcessPoolExecutor(workers, get_context("spawn")) if workers > 1 else None
+    written: list[FolderTracklet] = []
+    with pool or nullcontext():
+        results: Iterator[FolderTracklet] = pool.map(write, jobs, chunksize=8) if pool else map(write, jobs)
+        for tracklet in results:
+            written.append(tracklet)
+            if progress is not None:
+                progress(len(written))
     return written
 
 
-def _seed(scene: int, number: int) -> int:
-    """Return a seed that no other scene uses for another number."""
-    return scene << 32 | number
+def _write_tracklet(
+    job: tuple[int, int, int], *, root: Path, frames: int, seed: int, height: int, difficulty: float
+) -> FolderTracklet:
+    person, camera, passing = job
+    name = (f"person-{person + 1:03d}", f"camera-{camera + 1}", f"{passing + 1:03d}")
+    folder = root.joinpath(*name)
+    folder.mkdir(parents=True, exist_ok=True)
+    # No other scene uses these seeds for another number.
+    seeds = [seed << 32 | number for number in job]
+    images = draw_tracklet(seeds[0], seeds[1], frames, tracklet_seed=seeds[2], height=height, difficulty=difficulty)
+    paths = tuple(folder / f"{number:04d}.jpg" for number in range(1, frames + 1))
+    for path, image in zip(paths, images, strict=True):
+        image.save(path, quality=JPEG_QUALITY)
+    return FolderTracklet(*name, paths)
 
 
-def _shadow(canvas: Image.Image, foot: tuple[float, float], tall: float) -> None:
-    x, y = foot
-    wide, flat = tall * 0.13, tall * 0.022
+def _check_seeds(identity: int, camera: int, tracklet: int) -> None:
+    if not 0 <= identity < _PASSER_SEEDS:
+        raise ValueError(f"identity_seed must lie between 0 and {_PASSER_SEEDS - 1}, got {identity}")
+    for name, seed in (("camera_seed", camera), ("tracklet_seed", tracklet)):
+        if seed < 0:
+            raise ValueError(f"{name} must not be negative, got {seed}")
+
+
+def _check(frames: int, height: int, difficulty: float) -> None:
+    if frames < 1:
+        raise ValueError(f"a tracklet has at least one frame, got {frames}")
+    if height < _SMALLEST or height % 2:
+        raise ValueError(f"height must be even and at least {_SMALLEST} pixels, got {height}")
+    if not 0 <= difficulty <= 1:
+        raise ValueError(f"difficulty must lie between 0 and 1, got {difficulty}")
+
+
+@functools.lru_cache(maxsize=16)
+def _viewpoint(camera_seed: int, height: int, difficulty: float) -> Viewpoint:
+    """Keep the cameras of the scene that is being drawn: a camera costs as much as many frames."""
+    return draw_viewpoint(camera_seed, height, difficulty)
+
+
+def _stage(camera: Viewpoint, place: float, walked: float, unit: float) -> Image.Image:
+    """Cut from the panorama what lies behind the person, who walked so many of their heights."""
+    width, height = round(unit * _SCENE[0]), round(unit * _SCENE[1])
+    panorama = camera.background
+    left = int(place * panorama.width + walked * unit) % (panorama.width - width)
+    top = panorama.height - height - int((panorama.height - height) * (place * 7 % 1))
+    return panorama.crop((left, top, left + width, top + height))
+
+
+def _stand_before(scene: Image.Image, camera: Viewpoint, place: float, walked: float, unit: float) -> None:
+    panorama = camera.foreground
+    left = int(place * panorama.width + walked * unit) % (panorama.width - scene.width)
+    part = panorama.crop((left, panorama.height - scene.height, left + scene.width, panorama.height))
+    filled = part.getbbox()
+    if filled is not None:
+        part = part.crop(filled)
+        scene.paste(part, filled[:2], part)
+
+
+def _passers(rng: np.random.Generator, facing: float, difficulty: float) -> list[_Passer]:
+    """Choose who else walks through the picture."""
+    passers = []
+    for _ in range(2):
+        seed, before = int(rng.integers(1 << 61)) + _PASSER_SEEDS, rng.random() < 0.4
+        # Companions keep their place beside the person, others come past.
+        along = rng.random() < 0.5
+        direction = facing + (rng.normal(0, 0.2) if along else math.pi + rng.normal(0, 0.6))
+        drift = rng.normal(0, 0.004) if along else 0.06 * (math.sin(direction) - math.sin(facing)) * rng.uniform(0.4, 1)
+        side = 1 if rng.random() < 0.5 else -1
+        phase, offset = rng.uniform(0, 2 * math.pi), side * rng.uniform(0.2, 0.42)
+        size = rng.uniform(0.95, 1.12) if before else rng.uniform(0.78, 1.0)
+        if rng.random() < 0.22 * difficulty:
+            figure = dress(draw_appearance(seed))
+            passers.append(_Passer(figure, direction, phase, size, offset, drift, before))
+    return passers
+
+
+def _draw_passer(scene: Image.Image, passer: _Passer, number: int, unit: float, camera: Viewpoint) -> None:
+    offset = passer.offset + passer.drift * number
+    if abs(offset) < _PASSER_REACH:
+        pose = Pose(passer.phase + passer.figure.gait.cadence * number, passer.facing, camera.elevation)
+        foot = (unit * (_SCENE[0] / 2 + offset), unit * (_FOOT + (0.05 if passer.before else -0.06)))
+        draw_person(scene, passer.figure, pose, foot, unit * passer.size, camera.light)
+
+
+def _cut(rng: np.random.Generator, difficulty: float) -> tuple[float, tuple[float, float]]:
+    """Choose how the detector cuts this tracklet: height of the box, its shift, in the person's heights."""
+    zoom, shift = rng.normal(1.08, 0.035 * difficulty), rng.normal(0, 0.015 * difficulty, 2)
+    part, kind = rng.uniform(0.62, 0.9), rng.random()
+    if kind < 0.1 * difficulty:  # the feet are cut off
+        return zoom * part, (float(shift[0]), -0.5 * (1.08 - zoom * part))
+    if kind < 0.14 * difficulty:  # the box starts below the top of the head
+        return zoom * 0.9, (float(shift[0]), 0.09)
+    if kind < 0.2 * difficulty:  # the box sits beside the person
+        return zoom, (0.1 * math.copysign(1, shift[0]), float(shift[1]))
+    return zoom, (float(shift[0]), float(shift[1]))
+
+
+def _box(
+    rng: np.random.Generator, zoom: float, shift: tuple[float, float], unit: float, difficulty: float
+) -> tuple[float, float, float, float]:
+    """Return where the detector sees the person in one frame, in pixels of the scene."""
+    jitter, stretch = rng.normal(0, 0.01 * difficulty, 3), rng.normal(1, 0.06 * difficulty)
+    tall = zoom * (1 + jitter[2]) * unit
+    wide = tall * 0.5 * min(1.25, max(0.8, stretch))
+    x = unit * (_SCENE[0] / 2 + shift[0] + jitter[0])
+    y = unit * (_FOOT - 0.49 + shift[1] + jitter[1])
+    width, height = round(unit * _SCENE[0]), round(unit * _SCENE[1])
+    return max(0.0, x - wide / 2), max(0.0, y - tall / 2), min(width, x + wide / 2), min(height, y + tall / 2)
+
+
+def _shadow(scene: Image.Image, foot: tuple[float, float], unit: float, light: float) -> None:
+    x, y = foot[0] - light * unit * 0.1, foot[1]
+    wide, flat = unit * 0.17, unit * 0.024
     mask = Image.new("L", (int(2 * wide), int(2 * flat)))
-    ImageDraw.Draw(mask).ellipse((0, 0, mask.width - 1, mask.height - 1), fill=110)
+    ImageDraw.Draw(mask).ellipse((0, 0, mask.width - 1, mask.height - 1), fill=100)
     left, top = int(x - wide), int(y - flat)
-    canvas.paste((20, 20, 24), (left, top, left + mask.width, top + mask.height), mask)
+    scene.paste((20, 20, 24), (left, top, left + mask.width, top + mask.height), mask)

@@ -2,13 +2,19 @@
 
 import math
 from dataclasses import dataclass
+from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageFilter
 
-PANORAMA_WIDTH = 1024
-"""Pixels of background along which people walk, at the doubled scale at which scenes are drawn."""
+from model.data.scenery import draw_background, draw_foreground
+
+PANORAMA_ASPECT = 4
+"""Width of the places along which people walk, over their height."""
+_THINGS_BEFORE = 2.0
+_GREY = (0.299, 0.587, 0.114)
+_LEVELS = np.linspace(0, 1, 256, dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -16,87 +22,111 @@ class Viewpoint:
     """One camera.
 
     Attributes:
-        background: (height, PANORAMA_WIDTH) RGB picture of the place, at the doubled drawing scale.
-        facing: radians, the direction in which most people pass (see `figure.Pose`).
+        background: RGB panorama of the place.
+        foreground: RGBA panorama of what stands between walkers and the camera.
+        facing: radians, the direction in which most people pass (see `skeleton.Pose`).
         elevation: radians by which it looks down.
-        curve: 768 values, for each channel what the camera makes of a brightness: exposure, contrast, colour cast.
-        light: (height, width, 1) factor of brightness over the picture.
-        grain: (2 height, 2 width, 3) noise, from which each frame takes its own part.
-        sharpness: share of the picture's resolution that the lens keeps.
+        light: the side from which light comes, -1 left to 1 right.
+        matrix: 12 values, from scene colour to sensor colour: saturation and colour cast.
+        contrast: exponent of the brightness curve.
+        haze: brightness of what is black, 0-255.
+        blur: radius in output heights of what the lens loses.
+        lines: how many pixels high it sees a person.
+        grain: noise in levels of 0-255, of which each frame takes another part.
+        quality: of its JPEG coder, 1-95.
     """
 
     background: Image.Image
+    foreground: Image.Image
     facing: float
     elevation: float
-    curve: list[int]
-    light: NDArray[np.float32]
-    grain: NDArray[np.float32]
-    sharpness: float
+    light: float
+    matrix: tuple[float, ...]
+    contrast: float
+    haze: float
+    blur: float
+    lines: float
+    grain: NDArray[np.int16]
+    quality: int
 
-    def expose(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
-        """Return what the camera makes of the RGB picture `image`; `rng` chooses this frame's noise."""
-        width, height = image.size
-        small = (max(1, round(width * self.sharpness)), max(1, round(height * self.sharpness)))
-        soft = image.resize(small, Image.Resampling.BILINEAR).resize(image.size, Image.Resampling.BILINEAR)
-        pixels = np.asarray(soft.point(self.curve), dtype=np.float32) * self.light
-        top, left = rng.integers(height), rng.integers(width)
-        pixels += self.grain[top : top + height, left : left + width]
-        return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+    def brightness(self, exposure: float) -> NDArray[np.int16]:
+        """Return what the camera makes of the 256 levels at a factor of exposure."""
+        levels = np.minimum(_LEVELS * np.float32(exposure), 1) ** np.float32(self.contrast)
+        curve: NDArray[np.int16] = np.rint(self.haze + (255 - self.haze) * levels).astype(np.int16)
+        return curve
+
+    def expose(
+        self,
+        seen: Image.Image,
+        box: tuple[float, float, float, float],
+        size: tuple[int, int],
+        curve: NDArray[np.int16],
+        lines: float,
+        rng: np.random.Generator,
+    ) -> Image.Image:
+        """Return what the camera makes of a part of the scene.
+
+        Args:
+            seen: RGB picture of the scene.
+            box: the part of it that a detector cuts out: left, top, right, bottom in pixels.
+            size: width and height of the answer in pixels.
+            curve: from `brightness`.
+            lines: pixels that the camera has for the height of the box; no more than the answer has.
+            rng: chooses this frame's noise.
+        """
+        width, height = size
+        share = min(1.0, lines / height)
+        native = (max(8, round(width * share)), max(16, round(height * share)))
+        image = seen.resize(native, Image.Resampling.BILINEAR, box=box).convert("RGB", self.matrix)
+        radius = self.blur * native[1]
+        if radius > 0.2:
+            image = image.filter(ImageFilter.BoxBlur(radius))
+        pixels = curve.take(np.asarray(image))
+        start = int(rng.integers(len(self.grain) - pixels.size))
+        pixels += self.grain[start : start + pixels.size].reshape(pixels.shape)
+        image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+        if self.quality < 95:
+            coded = BytesIO()
+            image.save(coded, "JPEG", quality=self.quality)
+            image = Image.open(coded, formats=("JPEG",))
+        return image.resize(size, Image.Resampling.BILINEAR) if native != size else image.copy()
 
 
-def draw_viewpoint(camera_seed: int, width: int, height: int) -> Viewpoint:
-    """Choose the camera `camera_seed` (>= 0) for pictures of `width` x `height` pixels."""
+def draw_viewpoint(camera_seed: int, height: int, difficulty: float = 1.0) -> Viewpoint:
+    """Choose the camera `camera_seed` (>= 0).
+
+    Args:
+        height: of its panoramas, pixels.
+        difficulty: 1 is a street, 0 a camera without faults and without anything in the way.
+    """
     rng = np.random.default_rng([0xCA, camera_seed])
-    sigma = np.float32(rng.uniform(2, 8))
-    slope = np.linspace(-1, 1, width, dtype=np.float32)[None, :, None]
-    fall = np.linspace(-1, 1, height, dtype=np.float32)[:, None, None]
+    width = PANORAMA_ASPECT * height
+    warmth, tint, saturation = rng.uniform(-0.07, 0.07), rng.uniform(-0.025, 0.025), rng.uniform(0.8, 1.1)
+    exposure, contrast = rng.uniform(0.85, 1.2), math.exp(rng.uniform(-0.14, 0.14))
+    haze, blur, noise = rng.uniform(0, 10), rng.uniform(0, 0.006), rng.uniform(1, 6)
+    lines, quality = math.exp(rng.uniform(math.log(72), math.log(260))), rng.uniform(28, 92)
+    view = rng.uniform(0, 2 * math.pi), rng.uniform(0.03, 0.32), rng.uniform(-0.9, 0.9)
     return Viewpoint(
-        background=_place(rng, height * 2),
-        facing=float(rng.uniform(0, 2 * math.pi)),
-        elevation=float(rng.uniform(0.05, 0.3)),
-        curve=_curve(rng),
-        light=1 + np.float32(rng.uniform(-0.22, 0.22)) * slope + np.float32(rng.uniform(-0.12, 0.12)) * fall,
-        grain=sigma * rng.standard_normal((2 * height, 2 * width, 3), dtype=np.float32),
-        sharpness=float(rng.uniform(0.45, 1.0)),
+        background=draw_background(rng, width, height),
+        foreground=draw_foreground(rng, width, height, _THINGS_BEFORE * difficulty),
+        facing=float(view[0]),
+        elevation=float(view[1]),
+        light=float(view[2]),
+        matrix=_colour_matrix(warmth * difficulty, tint * difficulty, saturation**difficulty, exposure**difficulty),
+        contrast=contrast**difficulty,
+        haze=haze * difficulty,
+        blur=blur * difficulty,
+        lines=lines**difficulty * 260 ** (1 - difficulty),
+        # Enough for frames as high as the panorama; drawing it anew for each would take half the time of a frame.
+        grain=(noise * difficulty * rng.standard_normal(3 * height**2, dtype=np.float32)).astype(np.int16),
+        quality=round(95 - (95 - quality) * difficulty),
     )
 
 
-def _curve(rng: np.random.Generator) -> list[int]:
-    exposure, gamma = rng.uniform(0.75, 1.15), rng.uniform(0.8, 1.3)
-    lift = rng.uniform(0, 25)
-    warmth, tint = rng.uniform(-0.14, 0.14), rng.uniform(-0.05, 0.05)
-    levels = np.linspace(0, 1, 256) ** gamma
-    casts = (1 + warmth, 1 + tint, 1 - warmth)
-    channels = [lift + (255 - lift) * exposure * cast * levels for cast in casts]
-    return [int(value) for value in np.clip(np.concatenate(channels), 0, 255)]
-
-
-def _place(rng: np.random.Generator, height: int) -> Image.Image:
-    """Draw a wall with doors, windows or poles over a floor with joints."""
-    wall = rng.uniform(70, 210) + rng.uniform(-25, 25, 3)
-    floor = rng.uniform(60, 190) + rng.uniform(-20, 20, 3)
-    horizon = int(height * rng.uniform(0.45, 0.72))
-    place = Image.new("RGB", (PANORAMA_WIDTH, height), _rgb(wall))
-    pen = ImageDraw.Draw(place)
-    pen.rectangle((0, horizon, PANORAMA_WIDTH, height), fill=_rgb(floor))
-    x = 0
-    while x < PANORAMA_WIDTH:
-        wide = int(rng.integers(20, 140))
-        top = int(rng.uniform(0, 0.5) * horizon)
-        if rng.random() < 0.65:
-            pen.rectangle(
-                (x, top, x + wide, horizon), fill=_rgb(wall * rng.uniform(0.55, 1.3) + rng.uniform(-30, 30, 3))
-            )
-        x += wide + int(rng.integers(10, 120))
-    spacing = int(rng.integers(24, 90))
-    for y in range(horizon, height, spacing):
-        pen.line((0, y, PANORAMA_WIDTH, y), fill=_rgb(floor * 0.85), width=3)
-    lean = int(rng.integers(-120, 120))
-    for x in range(-200, PANORAMA_WIDTH + 200, spacing * 2):
-        pen.line((x, horizon, x + lean, height), fill=_rgb(floor * 0.88), width=3)
-    return place
-
-
-def _rgb(values: NDArray[np.float64]) -> tuple[int, int, int]:
-    red, green, blue = (int(value) for value in np.clip(values, 0, 255))
-    return red, green, blue
+def _colour_matrix(warmth: float, tint: float, saturation: float, exposure: float) -> tuple[float, ...]:
+    cells: list[float] = []
+    for row, cast in enumerate((1 + warmth, 1 + tint, 1 - warmth)):
+        for column, grey in enumerate(_GREY):
+            cells.append(exposure * cast * (saturation * (row == column) + (1 - saturation) * grey))
+        cells.append(0.0)
+    return tuple(cells)

@@ -1,14 +1,13 @@
 """What turns clips into descriptors. One small protocol; the batcher knows nothing else of a backend."""
 
 import os
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from model import TFCLIP, ImageSpecification, ModelConfig, load_model, new_model
-from model.checkpoint import describe_weights, model_id
+from model import TFCLIP, ImageSpecification
+from model.checkpoint import model_id
 
 
 class EmbeddingBackend(Protocol):
@@ -60,31 +59,3 @@ class TorchBackend:
             # (benchmarks/): the cores need not wait for one another after every operation.
             torch.set_num_threads(max(1, self._cores // at_once))
         return self.network.describe(clips.to(self.device)).float().cpu()
-
-
-def resolve_device(wanted: str) -> str:
-    """The device to compute on: `auto` is the first GPU when there is one.
-
-    Raises:
-        ValueError: a GPU is asked for and there is none, or torch does not know the device.
-    """
-    if wanted == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(wanted)
-    except RuntimeError as error:
-        raise ValueError(f"device {wanted!r} is not known; use auto, cpu, cuda or cuda:N") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device {wanted!r} is asked for, but torch sees no GPU; use auto or cpu")
-    return wanted
-
-
-def open_model(weights: Path | None) -> tuple[TFCLIP, dict[str, Any]]:
-    """The network of a weights file with its provenance, or an untrained `tiny` one when there is no file.
-
-    Raises:
-        model.WeightsError: the file cannot be used.
-    """
-    if weights is None:
-        return new_model(ModelConfig.preset("tiny"), seed=0), {"trained": False, "source": "tiny, untrained, seed 0"}
-    return load_model(weights, device="cpu"), describe_weights(weights).provenance

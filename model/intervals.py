@@ -1,0 +1,62 @@
+"""How far figures may be off because other people could have been asked: bootstrap intervals."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from model.metrics import RetrievalMetrics
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class RetrievalIntervals:
+    """Intervals of 95 %, each from its lower to its upper end, fractions in 0..1."""
+
+    mAP: tuple[float, float]  # noqa: N815
+    rank_1: tuple[float, float]
+    resamples: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the intervals under the names that `tfclip evaluate --json` prints."""
+        return {
+            "mAP": list(self.mAP),
+            "rank-1": list(self.rank_1),
+            "confidence": CONFIDENCE,
+            "resamples": self.resamples,
+        }
+
+
+def bootstrap_intervals(
+    metrics: RetrievalMetrics, query_identities: Tensor, *, resamples: int = 2000, seed: int = 0
+) -> RetrievalIntervals:
+    """Draw the query identities again, with replacement, and take percentiles of the figures of the draws.
+
+    Identities are drawn, not queries, because the queries of one person succeed and fail together. The gallery stays
+    as it is, so the intervals say nothing about other galleries, nor about training again.
+
+    Args:
+        metrics: of Q queries.
+        query_identities: (Q,) int64, as they were evaluated.
+        resamples: how many draws, >= 1.
+        seed: of the draws.
+
+    Raises:
+        ValueError: the identities are not those of the metrics' queries.
+    """
+    if len(query_identities) != metrics.queries + metrics.skipped:
+        raise ValueError(f"{len(query_identities)} identities, expected {metrics.queries + metrics.skipped}")
+    identities = query_identities.cpu()[metrics.query_indices].numpy()
+    _, owner = np.unique(identities, return_inverse=True)
+    queries = np.bincount(owner)
+    precision = np.bincount(owner, metrics.average_precisions.numpy())
+    hits = np.bincount(owner, metrics.first_hits.numpy() == 1)
+    rng = np.random.default_rng(seed)
+    figures = np.empty((resamples, 2))
+    for figure in figures:
+        drawn = rng.integers(len(queries), size=len(queries))
+        figure[:] = np.array([precision[drawn].sum(), hits[drawn].sum()]) / queries[drawn].sum()
+    low, high = np.quantile(figures, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
+    return RetrievalIntervals((float(low[0]), float(high[0])), (float(low[1]), float(high[1])), resamples)

@@ -1,0 +1,106 @@
+"""Augmentation of training clips: crop, flip and colour once for the clip, erasing for each frame (method.md 1.5)."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Frames = NDArray[np.uint8]
+
+_TRIES = 20
+"""How often a rectangle is drawn before a frame is left whole: those that do not fit are drawn again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """What is done to a clip, in this order.
+
+    Attributes:
+        crop_padding: pixels of edge added on each side before a window of the frame's size is cut, the same for every
+            frame of the clip. 0, as in the paper's recipe: no crop.
+        flip: probability that the clip is mirrored.
+        colour: brightness, contrast and saturation are multiplied by a factor in 1 - colour .. 1 + colour, the same for
+            every frame of the clip. 0, as in the paper's recipe: none.
+        erase: probability that a frame loses a rectangle to one random colour.
+        erase_area: least and largest share of the frame that is erased.
+        erase_aspect: least and largest height over width of the rectangle.
+        erase_at: `sampled` erases where the corner was drawn. `released` pastes at (width, height) of the rectangle,
+            as the released code does by a fault: the upper left is never covered, the place follows from the size.
+    """
+
+    crop_padding: int = 0
+    flip: float = 0.5
+    colour: float = 0.0
+    erase: float = 0.5
+    erase_area: tuple[float, float] = (0.02, 0.2)
+    erase_aspect: tuple[float, float] = (0.3, 3.33)
+    erase_at: Literal["sampled", "released"] = "sampled"
+
+    def __post_init__(self) -> None:
+        if self.crop_padding < 0:
+            raise ValueError(f"crop_padding is {self.crop_padding}, expected 0 or more")
+        for name in ("flip", "colour", "erase"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected 0 to 1")
+        for name in ("erase_area", "erase_aspect"):
+            least, largest = getattr(self, name)
+            if not 0 < least <= largest:
+                raise ValueError(f"{name} is {least} to {largest}, expected 0 < least <= largest")
+
+
+def augment(clip: Frames, how: Augmentation, rng: np.random.Generator) -> Frames:
+    """Augment a clip.
+
+    Args:
+        clip: (T, H, W, 3) uint8; not changed.
+        how: what to do.
+        rng: where every number is drawn from.
+
+    Returns:
+        (T, H, W, 3) uint8, contiguous.
+    """
+    frames = clip
+    if how.crop_padding:
+        frames = _crop(frames, how.crop_padding, rng)
+    if rng.random() < how.flip:
+        frames = frames[:, :, ::-1]
+    if how.colour:
+        frames = _recolour(frames, how.colour, rng)
+    frames = np.array(frames, order="C")
+    for frame in frames:
+        if rng.random() < how.erase:
+            _erase(frame, how, rng)
+    return frames
+
+
+def _crop(frames: Frames, padding: int, rng: np.random.Generator) -> Frames:
+    height, width = frames.shape[1:3]
+    padded = np.pad(frames, ((0, 0), (padding, padding), (padding, padding), (0, 0)), mode="edge")
+    top, left = rng.integers(0, 2 * padding + 1, 2)
+    return padded[:, top : top + height, left : left + width]
+
+
+def _recolour(frames: Frames, strength: float, rng: np.random.Generator) -> Frames:
+    brightness, contrast, saturation = rng.uniform(1 - strength, 1 + strength, 3).astype(np.float32)
+    values = frames.astype(np.float32) * brightness
+    values = (values - values.mean()) * contrast + values.mean()
+    grey = values.mean(axis=3, keepdims=True)
+    recoloured: Frames = ((values - grey) * saturation + grey).clip(0, 255).astype(np.uint8)
+    return recoloured
+
+
+def _erase(frame: Frames, how: Augmentation, rng: np.random.Generator) -> None:
+    """Fill a rectangle of the frame, (H, W, 3), in place."""
+    rows, columns = frame.shape[:2]
+    for _ in range(_TRIES):
+        area = rng.uniform(*how.erase_area) * rows * columns
+        aspect = rng.uniform(*how.erase_aspect)
+        height, width = round((area * aspect) ** 0.5), round((area / aspect) ** 0.5)
+        if not (0 < height < rows and 0 < width < columns):
+            continue
+        top, left = int(rng.integers(0, rows - height + 1)), int(rng.integers(0, columns - width + 1))
+        if how.erase_at == "released":
+            top, left = height, width
+        frame[top : top + height, left : left + width] = rng.integers(0, 256, 3, dtype=np.uint8)
+        return

@@ -1,0 +1,13 @@
+"""The commands of this room: `tfclip train`, `evaluate`, `embed` and `data`."""
+
+from importlib import import_module
+
+import typer
+
+_MODULES = ("train", "evaluate", "embed", "data")
+
+
+def register(app: typer.Typer) -> None:
+    """Add this room's commands to `tfclip`."""
+    for name in _MODULES:
+        import_module(f"training.commands.{name}").register(app)

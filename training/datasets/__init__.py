@@ -1,0 +1,1 @@
+"""Readers of labelled tracklets, one for each data set, behind `read_data_set`."""

@@ -1,0 +1,159 @@
+"""The losses of TF-CLIP (method.md 3). All of them are computed in float32, under autocast too."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from model.tfclip import TrackletFeatures
+from training.heads import IdentityLogits
+
+_TINY = 1e-12
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossWeights:
+    """How the losses are added.
+
+    Attributes:
+        identity: of each of the ID losses of u, v and g; 0.25 is the released code's, 1 the paper's.
+        triplet: of each of the triplet losses of u, v and g.
+        video_to_memory: of V2M.
+        frame_identity: of the ID loss of single frames; None is 1 / T, the released code's. The paper has none: 0.
+        smoothing: of the labels in every cross-entropy.
+        margin: of the triplet losses.
+    """
+
+    identity: float = 0.25
+    triplet: float = 1.0
+    video_to_memory: float = 1.0
+    frame_identity: float | None = None
+    smoothing: float = 0.1
+    margin: float = 0.3
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossTerms:
+    """Scalars of one batch, unweighted but for `total`; None where the network has no such part.
+
+    Attributes:
+        accuracy: share of clips that the classifier of u gets right.
+    """
+
+    total: Tensor
+    identity_u: Tensor
+    identity_v: Tensor
+    identity_g: Tensor | None
+    triplet_u: Tensor
+    triplet_v: Tensor
+    triplet_g: Tensor | None
+    frame_identity: Tensor | None
+    video_to_memory: Tensor | None
+    accuracy: Tensor
+
+
+def smoothed_cross_entropy(logits: Tensor, labels: Tensor, smoothing: float = 0.1) -> Tensor:
+    """Cross-entropy with target (1 - eps) onehot + eps / Y, mean over rows.
+
+    Args:
+        logits: (B, Y) float.
+        labels: (B,) int64 in 0..Y-1.
+        smoothing: eps.
+    """
+    return F.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
+
+
+def batch_hard_triplet(features: Tensor, labels: Tensor, margin: float = 0.3) -> Tensor:
+    """Hinge on each anchor's farthest positive and nearest negative, Euclidean distance, mean over anchors.
+
+    Args:
+        features: (B, D) float, not normalised.
+        labels: (B,) int64.
+        margin: the negative must be farther away than the positive by this much.
+
+    Returns:
+        Scalar. An anchor is its own positive if it has no other; an anchor without a negative costs nothing.
+    """
+    with torch.autocast(features.device.type, enabled=False):
+        rows = features.float()
+        # Differences, not |x|^2 + |y|^2 - 2xy, which cancels; the clamp keeps the root's gradient finite at zero.
+        squared = (rows.unsqueeze(1) - rows.unsqueeze(0)).square().sum(dim=2)
+        distances = squared.clamp(min=_TINY).sqrt()
+        same = labels.unsqueeze(1) == labels.unsqueeze(0)
+        positive = distances.masked_fill(~same, -torch.inf).amax(dim=1)
+        negative = distances.masked_fill(same, torch.inf).amin(dim=1)
+        return F.relu(positive - negative + margin).mean()
+
+
+def video_to_memory_logits(v: Tensor, memory: Tensor, *, normalise: bool = False, temperature: float = 1.0) -> Tensor:
+    """Products of sequences with memory entries.
+
+    Args:
+        v: (B, d).
+        memory: (B, Y, d), adapted to each sequence, or (Y, d).
+        normalise: cosines instead of raw dot products (the released code's).
+        temperature: what the products are divided by.
+
+    Returns:
+        (B, Y) float32.
+    """
+    with torch.autocast(v.device.type, enabled=False):
+        rows, entries = v.float(), memory.float()
+        if normalise:
+            rows, entries = F.normalize(rows, dim=-1), F.normalize(entries, dim=-1)
+        products = rows @ entries.T if entries.ndim == 2 else torch.einsum("bd,byd->by", rows, entries)
+        return products / temperature
+
+
+def total_loss(
+    features: TrackletFeatures,
+    logits: IdentityLogits,
+    memory_logits: Tensor | None,
+    labels: Tensor,
+    weights: LossWeights,
+) -> LossTerms:
+    """Add the losses of B clips up (method.md 3).
+
+    Args:
+        features: of the clips.
+        logits: of the necks and classifiers.
+        memory_logits: (B, Y), or None while there is no memory.
+        labels: (B,) int64.
+        weights: how to add.
+    """
+
+    def identity(rows: Tensor, of: Tensor) -> Tensor:
+        return smoothed_cross_entropy(rows, of, weights.smoothing)
+
+    identities = [identity(logits.u, labels), identity(logits.v, labels)]
+    triplets = [batch_hard_triplet(part, labels, weights.margin) for part in (features.u, features.v)]
+    frames = None
+    if (
+        features.g is not None
+        and features.g_frames is not None
+        and logits.g is not None
+        and logits.g_frames is not None
+    ):
+        length = features.g_frames.shape[1]
+        identities.append(identity(logits.g, labels))
+        triplets.append(batch_hard_triplet(features.g, labels, weights.margin))
+        frames = identity(logits.g_frames, labels.repeat_interleave(length))
+    total = weights.identity * torch.stack(identities).sum() + weights.triplet * torch.stack(triplets).sum()
+    if frames is not None:
+        total = total + (1 / length if weights.frame_identity is None else weights.frame_identity) * frames
+    memory = None if memory_logits is None else identity(memory_logits, labels)
+    if memory is not None:
+        total = total + weights.video_to_memory * memory
+    return LossTerms(
+        total=total,
+        identity_u=identities[0],
+        identity_v=identities[1],
+        identity_g=identities[2] if len(identities) == 3 else None,
+        triplet_u=triplets[0],
+        triplet_v=triplets[1],
+        triplet_g=triplets[2] if len(triplets) == 3 else None,
+        frame_identity=frames,
+        video_to_memory=memory,
+        accuracy=(logits.u.argmax(dim=1) == labels).float().mean(),
+    )
