@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from model.config import ModelConfig
 from training.augment import Augmentation
+from training.clip_reid import PromptStage
 from training.losses import LossWeights
 from training.optim import OptimiserRecipe, Schedule
 
@@ -57,18 +58,21 @@ class Memory(_Section):
     Attributes:
         kind: `clip` is built once with the untouched encoder (the paper's). `rebuilt` is built from the encoder as it
             is after `first_epoch` epochs and again every `every` epochs, for encoders that start from random numbers:
-            their memory would be noise. `none` trains without.
+            their memory would be noise. `text` is CLIP-ReID's baseline: text features of prompts that are learned
+            first, for each identity, through the frozen text tower of the CLIP weights. `none` trains without.
         first_epoch, every: of `rebuilt`, in epochs.
         normalise: whether the logits are cosines. Raw dot products (false) are the released behaviour; they suit CLIP's
             embeddings, whose length is about 10.
         temperature: the logits are divided by it.
+        text: how the prompts of `text` are learned.
     """
 
-    kind: Literal["clip", "rebuilt", "none"] = "clip"
+    kind: Literal["clip", "rebuilt", "text", "none"] = "clip"
     first_epoch: Positive = 10
     every: Positive = 10
     normalise: bool = False
     temperature: Annotated[float, Field(gt=0)] = 1.0
+    text: PromptStage = PromptStage()
 
 
 class Prompt(_Section):
@@ -157,6 +161,8 @@ class TrainingConfig(_Section):
             raise ValueError("keep is best, expected held_out > 0: the best is chosen on identities held out")
         if self.memory.kind == "none" and self.prompt.variant != "none":
             raise ValueError("memory.kind is none, expected prompt.variant none: a prompt adapts a memory")
+        if self.memory.kind == "text" and self.network.start == "random":
+            raise ValueError("memory.kind is text, expected network.start openai or a CLIP file: it has the text tower")
         return self
 
     def to_dict(self) -> dict[str, Any]:

@@ -39,11 +39,11 @@ def join_processes(device: str) -> Processes:
     """Join the group that `torchrun` started; without it there is one process.
 
     Args:
-        device: `cuda` communicates by NCCL, anything else by Gloo.
+        device: a CUDA device communicates by NCCL, anything else by Gloo.
     """
     if "WORLD_SIZE" not in os.environ or int(os.environ["WORLD_SIZE"]) == 1:
         return Processes()
-    dist.init_process_group("nccl" if device == "cuda" else "gloo")
+    dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
     return Processes(dist.get_rank(), dist.get_world_size(), int(os.environ.get("LOCAL_RANK", "0")))
 
 

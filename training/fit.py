@@ -18,14 +18,15 @@ from model.tfclip import TFCLIP
 from training.config import TrainingConfig
 from training.datasets.tracklets import DataSet, label_map
 from training.distributed import Processes, from_first, wait_for_all
-from training.evaluation import describe_tracklets, evaluate_model
+from training.evaluation import evaluate_model
 from training.journal import Journal, plot_curves
 from training.loading import ClipBatch, Draw, TrackletClips, make_loader, normalise
 from training.losses import LossTerms
-from training.memory import build_memory, save_memory
-from training.network import TrainingNetwork, memory_encoder
+from training.memory import save_memory
+from training.network import TrainingNetwork
 from training.optim import learning_rate_factor, parameter_groups
 from training.progress import Progress
+from training.remembering import make_memory
 from training.run_folder import RunFolder
 from training.sampling import IdentitySampler, part_of
 from training.start import hold_out, source_state, starting_model
@@ -118,12 +119,13 @@ class Run:
             TrainingError: a loss was not finite.
             ConfigError: the state of an earlier attempt cannot be used.
         """
-        self._resume()
-        journal = Journal(self.folder, self.position.step) if self.processes.first else None
+        done = self.position.step if self._resume() else None
+        journal = Journal(self.folder, done) if self.processes.first else None
         trained = self._parallel()
         try:
-            if self.config.memory.kind == "clip" and not bool(self.network.remembers):
+            if self.config.memory.kind in ("clip", "text") and not bool(self.network.remembers):
                 self._remember(journal)
+                self._save()
             epochs = self.config.schedule.epochs
             for epoch in range(self.position.epoch, epochs + 1):
                 self._epoch(epoch, trained, journal)
@@ -247,11 +249,9 @@ class Run:
         """Build the CLIP-Memory from the encoder as it is; the first process does it for all."""
         memory = torch.zeros_like(self.network.memory)
         if self.processes.first:
-            self.progress.note("building the CLIP-Memory: every training frame once, no augmentation")
             began = time.monotonic()
-            memory = self._build_memory().to(self.device)
-            identifier = model_id(self.model)
-            save_memory(self.folder.memory, memory.cpu(), list(self.labels), identifier)
+            memory = make_memory(self.model, self.learned, self.labels, self.config, self.device, self.progress)
+            save_memory(self.folder.memory, memory, list(self.labels), model_id(self.model))
             if journal is not None:
                 seconds = round(time.monotonic() - began, 2)
                 length = float(memory.norm(dim=1).mean())
@@ -262,16 +262,7 @@ class Run:
                     f"CLIP-Memory of {len(memory)} identities from the encoder after {self.position.step} steps, "
                     f"{seconds:.0f} s"
                 )
-        self.network.remember(from_first(memory))
-
-    def _build_memory(self) -> Tensor:
-        plain = memory_encoder(self.model)
-        described = describe_tracklets(
-            plain, self.learned, clips="dense", device=self.device, progress=self.progress.bar("CLIP-Memory")
-        )
-        features = described[:, plain.config.width :]
-        labels = torch.tensor([self.labels[one.identity] for one in self.learned])
-        return build_memory([(features, labels)], len(self.labels))
+        self.network.remember(from_first(memory.to(self.device)))
 
     def _validate(self, epoch: int, journal: Journal | None) -> None:
         """Evaluate on the identities held out from training, and keep the weights if they are the best so far."""
@@ -327,10 +318,11 @@ class Run:
         self._saved = time.monotonic()
         wait_for_all()
 
-    def _resume(self) -> None:
+    def _resume(self) -> bool:
+        """Take up the state of an earlier attempt; False when there is none."""
         state = self.folder.load_state()
         if state is None:
-            return
+            return False
         if state["labels"] != list(self.labels):
             raise TrainingError(f"{self.folder.root} was trained on other identities than the data set has now")
         self.network.load_state_dict(state["network"])
@@ -340,6 +332,7 @@ class Run:
         self._totals = _Totals(**state["totals"])
         self.best = state["best"]
         self.progress.note(f"resumed at epoch {self.position.epoch}, {self.position.step} steps done")
+        return True
 
 
 class _Totals:

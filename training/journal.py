@@ -16,14 +16,14 @@ class Journal:
 
     Args:
         folder: of the run.
-        step: the step that the run continues from, 0 at its start. What an earlier attempt wrote about later steps is
-            taken out, because those steps will be made again.
+        step: the step that the run continues from, None at its start. What an earlier attempt wrote about later steps
+            is taken out, because those steps will be made again.
     """
 
-    def __init__(self, folder: RunFolder, step: int) -> None:
+    def __init__(self, folder: RunFolder, step: int | None) -> None:
         self._path = folder.log
         self._forget_after(step)
-        self._board = SummaryWriter(str(folder.root / "tensorboard"), purge_step=step + 1 if step else None)
+        self._board = SummaryWriter(str(folder.root / "tensorboard"), purge_step=None if step is None else step + 1)
 
     def write(self, event: str, step: int, **values: Any) -> None:
         """Add one line; its numbers go to TensorBoard too.
@@ -44,10 +44,10 @@ class Journal:
         """Write what TensorBoard still holds."""
         self._board.close()
 
-    def _forget_after(self, step: int) -> None:
+    def _forget_after(self, step: int | None) -> None:
         lines = read_log(self._path)
-        kept = [line for line in lines if line["step"] <= step] if step else []
-        if len(kept) != len(lines) or not step:
+        kept = [line for line in lines if step is not None and line["step"] <= step]
+        if len(kept) != len(lines) or step is None:
             write_text(self._path, "".join(json.dumps(line) + "\n" for line in kept))
 
 

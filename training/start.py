@@ -60,7 +60,7 @@ def starting_model(network: Network, cameras: int, seed: int) -> tuple[TFCLIP, s
         load_clip(model, download_openai_clip())
         return model, "OpenAI's CLIP ViT-B/16"
     path = Path(network.start)
-    if path.suffix == ".safetensors" and _is_weights_file(path):
+    if _is_weights_file(path):
         earlier = load_model(path)
         if earlier.config != model.config:
             raise WeightsError(f"{path} is of another architecture than the config: {earlier.config.to_dict()}")
@@ -69,10 +69,29 @@ def starting_model(network: Network, cameras: int, seed: int) -> tuple[TFCLIP, s
     return model, path.name
 
 
+def clip_file(network: Network) -> Path:
+    """The CLIP weights that a network starts from, with their text tower.
+
+    Raises:
+        WeightsError: it starts from something else, or they cannot be downloaded.
+    """
+    if network.start == "openai":
+        return download_openai_clip()
+    path = Path(network.start)
+    if network.start == "random" or _is_weights_file(path):
+        raise WeightsError(
+            f"memory.kind is text and network.start is {network.start}, expected CLIP weights with a text tower: "
+            "openai or the path of a CLIP file"
+        )
+    return path
+
+
 def _is_weights_file(path: Path) -> bool:
     """Whether it says that it is one of this project's; CLIP files may be safetensors as well."""
     from safetensors import SafetensorError, safe_open
 
+    if path.suffix != ".safetensors":
+        return False
     try:
         with safe_open(path, framework="pt") as handle:
             return "tfclip.format" in (handle.metadata() or {})

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from model.cli import CommandError, console, print_json
+from training.commands.describing import DeviceOption, JsonOption, choose_device
 
 if TYPE_CHECKING:
     from training.config import TrainingConfig
@@ -30,29 +31,32 @@ def train(
         typer.Option("--set", metavar="KEY=VALUE", help="Change a field: --set schedule.epochs=60. Repeatable."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
 ) -> None:
     """Learn TF-CLIP weights from labelled tracklets.
 
     The result is OUT/weights.safetensors. Several GPUs: torchrun --nproc-per-node N -m model.cli train ...
     """
-    from training.config import ConfigError, load_config
+    try:
+        from training.config import ConfigError, load_config
+    except ModuleNotFoundError as error:
+        raise CommandError(f"training needs {error.name}: pip install 'tfclip[training]'") from error
     from training.datasets.registry import read_data_set
     from training.datasets.tracklets import DataSetError
     from training.distributed import join_processes, leave_processes
     from training.run_folder import RunFolder
 
-    kind = _device(device)
+    where = choose_device(device)
     try:
         settings = load_config(config, tuple(changes or ()))
         data = read_data_set(settings.data_set, root, split=settings.split)
-        processes = join_processes(kind)
+        processes = join_processes(where)
         try:
             # The first process alone decides whether the folder can be used; the others follow it there.
             folder = RunFolder(out, resume=resume or not processes.first)
             _describe_data(data, quiet=not processes.first)
-            _train(settings, data, folder, kind, processes)
+            _train(settings, data, folder, where, processes)
         finally:
             leave_processes()
     except (ConfigError, DataSetError) as error:
@@ -61,7 +65,7 @@ def train(
         _report(folder, as_json)
 
 
-def _train(config: "TrainingConfig", data: "DataSet", folder: "RunFolder", kind: str, processes: "Processes") -> None:
+def _train(config: "TrainingConfig", data: "DataSet", folder: "RunFolder", where: str, processes: "Processes") -> None:
     import torch
     from rich.console import Console
 
@@ -69,7 +73,8 @@ def _train(config: "TrainingConfig", data: "DataSet", folder: "RunFolder", kind:
     from training.fit import Run, TrainingError
     from training.progress import Progress
 
-    device = torch.device(kind, processes.local_rank) if kind == "cuda" else torch.device(kind)
+    # Without a number every process takes the device of its own.
+    device = torch.device(where, processes.local_rank) if where == "cuda" else torch.device(where)
     shown = console if processes.first else Console(stderr=True, quiet=True)
     try:
         with Progress(shown) as progress:
@@ -83,18 +88,6 @@ def _train(config: "TrainingConfig", data: "DataSet", folder: "RunFolder", kind:
         raise
     except (ValueError, TrainingError) as error:
         raise CommandError(str(error)) from error
-
-
-def _device(name: str) -> str:
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if name not in ("cpu", "cuda"):
-        raise CommandError(f"--device {name}: expected auto, cpu or cuda")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise CommandError("--device cuda: PyTorch sees no CUDA device here; use --device cpu")
-    return name
 
 
 def _describe_data(data: "DataSet", *, quiet: bool) -> None:
