@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -112,8 +112,11 @@ class Run:
         """The network that is being learned."""
         return self.network.model
 
-    def fit(self) -> None:
+    def fit(self, after_epoch: Callable[[int], None] | None = None) -> None:
         """Train to the end, from the start or from where an earlier attempt was stopped.
+
+        Args:
+            after_epoch: called with the number of each epoch that is done and saved.
 
         Raises:
             TrainingError: a loss was not finite.
@@ -136,6 +139,8 @@ class Run:
                     self._remember(journal)
                 self.position.epoch, self.position.batch = epoch + 1, 0
                 self._save()
+                if after_epoch is not None:
+                    after_epoch(epoch)
             self._finish(journal)
         finally:
             if journal is not None:

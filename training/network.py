@@ -46,6 +46,8 @@ class TrainingNetwork(nn.Module):
                 dropout=prompt.dropout,
             )
         self.config = config
+        # The compiled function, not a compiled module: a module would put all parameters into the state a second time.
+        self._features = torch.compile(model.forward) if config.compile else model.forward
         self.register_buffer("memory", torch.zeros(identities, sizes.projection))
         self.register_buffer("remembers", torch.tensor(False))
         if config.checkpoint_gradients:
@@ -70,7 +72,7 @@ class TrainingNetwork(nn.Module):
             labels: (B,) int64 in 0..Y-1.
             cameras: (B,) int64; used when the encoder has a camera table.
         """
-        features: TrackletFeatures = self.model(frames, cameras)
+        features: TrackletFeatures = self._features(frames, cameras)
         memory_logits = self._memory_logits(features) if bool(self.remembers) else None
         features = _gather_features(features)
         if memory_logits is not None:

@@ -38,7 +38,7 @@ def test_the_papers_configs_are_the_papers_recipe(name: str) -> None:
         ("network.overrides={depth: 3}", "unknown config keys: depth"),
         ("keep=best", "held_out > 0"),
         ("memory.kind=none", "prompt.variant none"),
-        ("memory.kind=text", "memory.kind"),
+        ("memory.kind=words", "memory.kind"),
         ("batches.accumulate=3", "a multiple of accumulate"),
         ("schedule", "expected section.key=value"),
         ("seed.more=1", "seed is a value"),
