@@ -130,8 +130,8 @@ class TrainingConfig(_Section):
         validate_every: epochs between evaluations of the held-out identities.
         keep: which weights `weights.safetensors` is: of the `last` epoch, or the `best` on the held-out identities.
         precision: `float32`, `bf16`, or `fp16` with a gradient scaler. Logits, distances and losses are float32 always.
-        compile: let `torch.compile` translate the network first: a minute more at the start, faster steps after it. Needs
-            a C++ compiler.
+        compile: let `torch.compile` translate the network first: a minute more at the start, faster steps after it.
+            Needs a C++ compiler.
         checkpoint_gradients: compute the encoder's activations twice instead of keeping them.
         clip_gradient: largest norm of the whole gradient; none by default, as in the paper's recipe.
         save_minutes: a run that is killed loses no more than this.
