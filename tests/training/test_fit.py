@@ -164,6 +164,42 @@ def test_checkpointed_gradients_change_no_weight(people: Path, tmp_path: Path) -
     assert_equal(tensors(tmp_path / "false/weights.safetensors"), tensors(tmp_path / "true/weights.safetensors"))
 
 
+def test_compiled_steps_are_the_plain_ones(people: Path, tmp_path: Path) -> None:
+    """At most to rounding, which training would amplify: so the losses of one step, and the names of the state."""
+    plain, compiled = (
+        make_run(small_config("memory.kind=none", f"compile={flag}"), people, tmp_path / flag)
+        for flag in ("false", "true")
+    )
+    assert plain.network.state_dict().keys() == compiled.network.state_dict().keys()
+    frames, labels = torch.rand(4, 2, 3, 32, 16), torch.tensor([0, 0, 1, 1])
+    totals = []
+    for run in (plain, compiled):
+        terms = run.network.train()(frames, labels, torch.zeros(4, dtype=torch.int64))
+        torch.autograd.backward(terms.total)
+        totals.append(terms.total.detach())
+    torch.testing.assert_close(totals[1], totals[0], rtol=1e-4, atol=1e-5)
+    for one, other in zip(plain.network.parameters(), compiled.network.parameters(), strict=True):
+        torch.testing.assert_close(other.grad, one.grad, rtol=1e-3, atol=1e-4)
+
+
+def test_two_halves_of_a_batch_are_the_batch_when_no_loss_looks_across_it(people: Path, tmp_path: Path) -> None:
+    """Without triplets and necks a loss is a mean over clips, so two halves of a batch are the batch."""
+    changes = ("loss.triplet=0", "memory.kind=none", "schedule.epochs=1")
+    logs = []
+    for parts in (1, 2):
+        run = make_run(small_config(*changes, f"batches.accumulate={parts}"), people, tmp_path / str(parts))
+        for neck in run.network.heads.modules():
+            if isinstance(neck, torch.nn.BatchNorm1d):
+                neck.eval()
+        run.network.train = lambda mode=True, run=run: run.network  # the necks stay as they are
+        run.fit()
+        logs.append(next(line for line in read_log(run.folder.log) if line["event"] == "epoch"))
+    assert logs[0]["loss_total"] == pytest.approx(logs[1]["loss_total"], rel=1e-3)
+    data = read_data_set("folder", people)
+    one, two = (describe_tracklets(load_model(tmp_path / part / "weights.safetensors"), data.gallery) for part in "12")
+    torch.testing.assert_close(two, one, rtol=1e-2, atol=1e-3)
+
+
 DATA_PARALLEL = (
     "optimiser.name=adam",
     "optimiser.base_rate=1.0e-4",

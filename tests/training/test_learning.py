@@ -20,7 +20,8 @@ from training.progress import Progress
 from training.run_folder import RunFolder
 
 CHANGES = (
-    "network.overrides={image_height: 64, image_width: 32, width: 96, layers: 3, projection: 48, clip_length: 2}",
+    "network.overrides={image_height: 64, image_width: 32, width: 96, layers: 3, projection: 48, clip_length: 2, "
+    "detach_temporal_input: false}",
     "batches.workers=0",
     "batches.cache_frames=true",
     "augmentation.crop_padding=3",

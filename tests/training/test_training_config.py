@@ -51,6 +51,11 @@ def test_a_wrong_change_is_explained(change: str, expected: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_text_needs_the_text_tower_of_clip_weights() -> None:
+    with pytest.raises(ConfigError, match="it has the text tower"):
+        load_config("folder_tiny", ("memory.kind=text",))
+
+
 def test_changes_are_yaml_and_the_last_one_wins() -> None:
     config = load_config("mars_vit_b16", ("schedule.milestones=[3, 5]", "schedule.epochs=9", "schedule.epochs=7"))
     assert tuple(config.schedule.milestones) == (3, 5)

@@ -62,7 +62,7 @@ def train(
     except (ConfigError, DataSetError) as error:
         raise CommandError(str(error)) from error
     if processes.first:
-        _report(folder, as_json)
+        _report(folder, settings.data_set, as_json)
 
 
 def _train(config: "TrainingConfig", data: "DataSet", folder: "RunFolder", where: str, processes: "Processes") -> None:
@@ -124,7 +124,7 @@ def _surroundings(run: Any, processes: "Processes") -> dict[str, Any]:
     }
 
 
-def _report(folder: "RunFolder", as_json: bool) -> None:
+def _report(folder: "RunFolder", data_set: str, as_json: bool) -> None:
     from model.checkpoint import describe_weights
 
     identifier = describe_weights(folder.weights).model_id
@@ -132,5 +132,9 @@ def _report(folder: "RunFolder", as_json: bool) -> None:
         print_json({"weights": str(folder.weights), "model_id": identifier, "run": str(folder.root)})
         return
     typer.echo(f"{folder.weights}  model {identifier[:12]}")
-    console.print(f"Next: tfclip evaluate --weights {folder.weights} --dataset folder --root TEST_SET")
+    # The public sets hold their test half themselves; a folder is all test.
+    root = "OTHER_PEOPLE" if data_set == "folder" else "ROOT"
+    console.print(
+        f"Next: tfclip evaluate --weights {folder.weights} --dataset {data_set} --root {root}", soft_wrap=True
+    )
     console.print(f"      tfclip serve --weights {folder.weights}", soft_wrap=True)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -76,8 +77,14 @@ def test_the_url_is_one_that_sqlalchemy_connects_with(
 
 def test_the_server_listens_on_no_network_address(postgres: EmbeddedPostgres) -> None:
     family = [postmaster(postgres), *postmaster(postgres).children(recursive=True)]
-    assert len(family) > 1
-    assert [connection for process in family for connection in process.net_connections("inet")] == []
+    listening, asked = [], 0
+    for process in family:
+        # A server process may end between being listed and being asked, as those of finished autovacuums do.
+        with suppress(psutil.NoSuchProcess):
+            listening += process.net_connections("inet")
+            asked += 1
+    assert asked > 1
+    assert listening == []
 
 
 def test_every_folder_is_closed_to_others(postgres: EmbeddedPostgres) -> None:
