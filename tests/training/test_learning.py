@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 from PIL import Image
 from rich.console import Console
@@ -52,7 +51,6 @@ def raw_pixels(data: DataSet) -> float:
     return evaluate_retrieval(pixels, pixels, people, people, cameras, cameras).mAP
 
 
-@pytest.mark.slow
 def test_people_never_seen_are_found_better_after_training_and_better_than_by_their_pixels(tmp_path: Path) -> None:
     seen, unseen = scene(tmp_path / "seen", 150, seed=1), scene(tmp_path / "unseen", 20, seed=2)
     config = load_config("folder_tiny", CHANGES)
@@ -68,5 +66,5 @@ def test_people_never_seen_are_found_better_after_training_and_better_than_by_th
     run.fit()
     after = evaluate_model(run.model.eval(), unseen).mAP
     pixels = raw_pixels(unseen)
-    assert after > before + 0.1, (before, after, pixels)
-    assert after > pixels, (before, after, pixels)
+    assert after > before + 0.2, (before, after, pixels)
+    assert after > pixels + 0.1, (before, after, pixels)
