@@ -145,6 +145,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_says_what_to_do(people: Pat
         ("network.overrides.temporal_fusion=transformer_residual",),
         ("network.camera_embedding=true",),
         ("precision=bf16",),
+        ("precision=fp16",),
         ("checkpoint_gradients=true",),
         ("batches.cache_frames=true",),
     ],
