@@ -5,7 +5,6 @@ import math
 import os
 import subprocess
 import sys
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg, CustomTextCLIP
+from open_clip.model import CLIP, CustomTextCLIP
 from safetensors.torch import save_file
 from torch import Tensor
 from typer import Typer
@@ -22,36 +21,7 @@ from typer.testing import CliRunner
 
 from model import ModelConfig, WeightsError, load_model, new_model
 from model.clip_weights import load_clip
-
-TEXT = CLIPTextCfg(context_length=5, vocab_size=50, width=16, heads=2, layers=1)
-
-
-def make_clip(
-    kind: type[CLIP | CustomTextCLIP] = CLIP,
-    width: int = 32,
-    layers: int = 2,
-    projection: int = 16,
-    image_size: int = 112,
-) -> CLIP:
-    """A CLIP with patches of 8 pixels; 112 pixels are OpenAI's grid of 14x14."""
-    vision = CLIPVisionCfg(layers=layers, width=width, head_width=16, patch_size=8, image_size=image_size)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(3)
-        return kind(embed_dim=projection, vision_cfg=vision, text_cfg=TEXT, quick_gelu=True).eval()
-
-
-def torchscript(clip: CLIP, path: Path) -> None:
-    """As OpenAI made its files: a traced CLIP in half precision with three integers beside the weights."""
-    for name, value in (("input_resolution", 112), ("context_length", 5), ("vocab_size", 50)):
-        clip.__dict__.pop(name, None)
-        clip.register_buffer(name, torch.tensor(value))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        traced = torch.jit.trace(
-            clip, (torch.zeros(1, 3, 112, 112), torch.zeros(1, 5, dtype=torch.int64)), check_trace=False
-        )
-        torch.jit.save(traced.half(), path)
-
+from tests.model.clip_files import make_clip, torchscript
 
 LAYOUTS: dict[str, Callable[[CLIP, Path], None]] = {
     "openai.pt": torchscript,
