@@ -1,7 +1,7 @@
 """What weights cost: parameters, file, descriptor, and memory and time of one clip on one core.
 
-Times are medians of interleaved rounds. Memory is the peak of a process that loads the weights and describes one clip; what
-PyTorch alone takes is the first row.
+Times are medians of interleaved rounds. Memory is the peak of a process that loads the weights and describes one clip;
+what PyTorch alone takes is the first row.
 """
 
 import argparse

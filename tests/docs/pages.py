@@ -1,6 +1,7 @@
 """The documentation as tests read it: pages, fenced blocks, links, headings, tables."""
 
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,3 +55,19 @@ def table_rows(page: Path) -> list[list[str]]:
     """The cells of every table row of a page, heads included."""
     lines = [line for line in prose(page).splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def command_lines(marked: list[Block]) -> list[list[str]]:
+    """The arguments of every `tfclip` in a fenced block, wherever a command may stand."""
+    found = []
+    for block in marked:
+        if block.info.startswith(("python", "json", "yaml")):
+            continue
+        text = block.text.replace("\\\n", " ")
+        for arguments in re.findall(r"(?:^|\$\(|[|;&] )(?:[A-Z_]+=\S+ )*tfclip (.*)$", text, re.MULTILINE):
+            lexer = shlex.shlex(arguments, posix=True, punctuation_chars=True)
+            lexer.whitespace_split = True
+            words = list(lexer)
+            end = next((index for index, word in enumerate(words) if set(word) <= set("();<>|&")), len(words))
+            found.append(words[:end])
+    return found

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shlex
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from typer.main import get_command
 from model.cli import build_app
 from service.errors import ServiceError
 from service.settings import Settings, default_data_directory
-from tests.docs.pages import PAGES, ROOT, anchors, blocks, links, name_of, prose, table_rows
+from tests.docs.pages import PAGES, ROOT, anchors, blocks, command_lines, links, name_of, prose, table_rows
 
 CLIENT_VARIABLES = {"TFCLIP_SECRETS_DIR", "TFCLIP_URL", "TFCLIP_API_KEY"}
 """Variables that are no fields of `Settings`."""
@@ -97,7 +96,7 @@ def test_every_endpoint_is_documented_and_no_other() -> None:
 @every_page
 def test_every_command_line_parses(page: Path) -> None:
     app = get_command(build_app())
-    for line in _command_lines(page):
+    for line in command_lines(blocks(page)):
         with app.make_context("tfclip", line) as root:
             group, context, rest = app, root, line
             while hasattr(group, "commands"):
@@ -157,19 +156,3 @@ def _tree(error: type[ServiceError]) -> Iterator[type[ServiceError]]:
     yield error
     for child in error.__subclasses__():
         yield from _tree(child)
-
-
-def _command_lines(page: Path) -> list[list[str]]:
-    """The arguments of every `tfclip` in a fenced block, wherever a command may stand."""
-    found = []
-    for block in blocks(page):
-        if block.info.startswith(("python", "json", "yaml")):
-            continue
-        text = block.text.replace("\\\n", " ")
-        for arguments in re.findall(r"(?:^|\$\(|[|;&] )(?:[A-Z_]+=\S+ )*tfclip (.*)$", text, re.MULTILINE):
-            lexer = shlex.shlex(arguments, posix=True, punctuation_chars=True)
-            lexer.whitespace_split = True
-            words = list(lexer)
-            end = next((index for index, word in enumerate(words) if set(word) <= set("();<>|&")), len(words))
-            found.append(words[:end])
-    return found

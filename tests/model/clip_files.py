@@ -15,16 +15,16 @@ def make_clip(
     layers: int = 2,
     projection: int = 16,
     image_size: int = 112,
-    text: CLIPTextCfg = TEXT,
+    patch_size: int = 8,
+    head_width: int = 16,
 ) -> CLIP:
-    """A CLIP with patches of 8 pixels; 112 pixels are OpenAI's grid of 14x14."""
-    vision = CLIPVisionCfg(layers=layers, width=width, head_width=16, patch_size=8, image_size=image_size)
-    return _seeded(kind, projection, vision, text)
-
-
-def make_vit_b16() -> CLIP:
-    """A CLIP of the sizes of OpenAI's ViT-B/16: 149,620,737 parameters, the text tower with them."""
-    return _seeded(CLIP, 512, CLIPVisionCfg(layers=12, width=768, patch_size=16, image_size=224), CLIPTextCfg())
+    """A CLIP with a small text tower; by default 112 pixels in patches of 8 make OpenAI's grid of 14x14."""
+    vision = CLIPVisionCfg(
+        layers=layers, width=width, head_width=head_width, patch_size=patch_size, image_size=image_size
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        return kind(embed_dim=projection, vision_cfg=vision, text_cfg=TEXT, quick_gelu=True).eval()
 
 
 def torchscript(clip: CLIP, path: Path) -> None:
@@ -40,9 +40,3 @@ def torchscript(clip: CLIP, path: Path) -> None:
             clip, (torch.zeros(1, 3, side, side), torch.zeros(1, context_length, dtype=torch.int64)), check_trace=False
         )
         torch.jit.save(traced.half(), path)
-
-
-def _seeded(kind: type[CLIP | CustomTextCLIP], projection: int, vision: CLIPVisionCfg, text: CLIPTextCfg) -> CLIP:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(3)
-        return kind(embed_dim=projection, vision_cfg=vision, text_cfg=text, quick_gelu=True).eval()
