@@ -44,6 +44,7 @@ class _Step(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         convolved: Tensor = self.convolution(maps)
-        alone, together = convolved.split([self.alone.num_features, self.together.num_channels], dim=1)
-        activated: Tensor = self.activation(torch.cat([self.alone(alone), self.together(together)], dim=1))
+        half = self.alone.num_features
+        normed = torch.cat([self.alone(convolved[:, :half]), self.together(convolved[:, half:])], dim=1)
+        activated: Tensor = self.activation(normed)
         return activated
