@@ -5,7 +5,11 @@ from typing import Any, Self
 
 FUSIONS = ("mean", "conv1d", "transformer_cls", "transformer_residual")
 
-_LATER: dict[str, Any] = {"temporal_fusion": "mean"}
+STEMS = ("patch", "convolutional")
+
+_CHOICES = {"temporal_fusion": FUSIONS, "stem": STEMS}
+
+_LATER: dict[str, Any] = {"temporal_fusion": "mean", "stem": "patch"}
 """Fields that came after the first weights files, with their defaults."""
 
 MLP_RATIO = 4
@@ -28,6 +32,8 @@ class ModelConfig:
         temporal_memory_diffusion: whether the network has TMD and the descriptor its part `g`.
         detach_temporal_input: whether TMD's losses stop before the frame encoder (method.md 2.4).
         temporal_fusion: how `v` is made of the frames' vectors: one of `FUSIONS`; TF-CLIP's is `mean` (method.md 7.4).
+        stem: how a frame becomes patches: `patch` is CLIP's single convolution; `convolutional` is `ConvolutionalStem`,
+            for encoders that start from random numbers.
 
     Raises:
         ValueError: a size is not positive, or sizes do not divide as they must.
@@ -45,13 +51,15 @@ class ModelConfig:
     temporal_memory_diffusion: bool = True
     detach_temporal_input: bool = True
     temporal_fusion: str = "mean"
+    stem: str = "patch"
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
             if field.type is str:
-                if value not in FUSIONS:
-                    raise ValueError(f"{field.name} is {value!r}, expected one of {', '.join(FUSIONS)}")
+                choices = _CHOICES[field.name]
+                if value not in choices:
+                    raise ValueError(f"{field.name} is {value!r}, expected one of {', '.join(choices)}")
                 continue
             if field.type is bool:
                 if not isinstance(value, bool):
@@ -62,6 +70,8 @@ class ModelConfig:
                 raise ValueError(f"{field.name} is {value!r}, expected an integer >= {least}")
         if self.width % self.heads:
             raise ValueError(f"width is {self.width}, expected a multiple of heads ({self.heads})")
+        if self.stem == "convolutional" and self.patch_size & (self.patch_size - 1):
+            raise ValueError(f"patch_size is {self.patch_size}, expected a power of two for a convolutional stem")
         for name, side in (("image_height", self.image_height), ("image_width", self.image_width)):
             if side % self.patch_size:
                 raise ValueError(f"{name} is {side}, expected a multiple of patch_size ({self.patch_size})")

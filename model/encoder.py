@@ -7,6 +7,7 @@ from open_clip.transformer import QuickGELU, VisionTransformer
 from torch import Tensor, nn
 
 from model.config import MLP_RATIO, ModelConfig
+from model.stem import ConvolutionalStem
 
 
 class FrameTokens(NamedTuple):
@@ -45,6 +46,8 @@ class FrameEncoder(nn.Module):
             output_dim=config.projection,
             act_layer=QuickGELU,
         )
+        if config.stem == "convolutional":
+            self.visual.conv1 = ConvolutionalStem(config)
         if config.cameras:
             self.camera_embedding = nn.Parameter(torch.empty(config.cameras, config.width))
             nn.init.trunc_normal_(self.camera_embedding, std=0.02)

@@ -22,6 +22,8 @@ class Augmentation:
         flip: probability that the clip is mirrored.
         colour: brightness, contrast and saturation are multiplied by a factor in 1 - colour .. 1 + colour, the same for
             every frame of the clip. 0, as in the paper's recipe: none.
+        cast: red, green and blue are each multiplied by a factor of their own in 1 - cast .. 1 + cast, the same for
+            every frame of the clip: the white balance of another camera. 0, as in the paper's recipe: none.
         erase: probability that a frame loses a rectangle to one random colour.
         erase_area: least and largest share of the frame that is erased.
         erase_aspect: least and largest height over width of the rectangle.
@@ -32,6 +34,7 @@ class Augmentation:
     crop_padding: int = 0
     flip: float = 0.5
     colour: float = 0.0
+    cast: float = 0.0
     erase: float = 0.5
     erase_area: tuple[float, float] = (0.02, 0.2)
     erase_aspect: tuple[float, float] = (0.3, 3.33)
@@ -40,7 +43,7 @@ class Augmentation:
     def __post_init__(self) -> None:
         if self.crop_padding < 0:
             raise ValueError(f"crop_padding is {self.crop_padding}, expected 0 or more")
-        for name in ("flip", "colour", "erase"):
+        for name in ("flip", "colour", "cast", "erase"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected 0 to 1")
         for name in ("erase_area", "erase_aspect"):
@@ -65,8 +68,8 @@ def augment(clip: Frames, how: Augmentation, rng: np.random.Generator) -> Frames
         frames = _crop(frames, how.crop_padding, rng)
     if rng.random() < how.flip:
         frames = frames[:, :, ::-1]
-    if how.colour:
-        frames = _recolour(frames, how.colour, rng)
+    if how.colour or how.cast:
+        frames = _recolour(frames, how, rng)
     frames = np.array(frames, order="C")
     for frame in frames:
         if rng.random() < how.erase:
@@ -81,9 +84,11 @@ def _crop(frames: Frames, padding: int, rng: np.random.Generator) -> Frames:
     return padded[:, top : top + height, left : left + width]
 
 
-def _recolour(frames: Frames, strength: float, rng: np.random.Generator) -> Frames:
-    brightness, contrast, saturation = rng.uniform(1 - strength, 1 + strength, 3).astype(np.float32)
+def _recolour(frames: Frames, how: Augmentation, rng: np.random.Generator) -> Frames:
+    brightness, contrast, saturation = rng.uniform(1 - how.colour, 1 + how.colour, 3).astype(np.float32)
     values = frames.astype(np.float32) * brightness
+    if how.cast:
+        values *= rng.uniform(1 - how.cast, 1 + how.cast, 3).astype(np.float32)
     values = (values - values.mean()) * contrast + values.mean()
     grey = values.mean(axis=3, keepdims=True)
     recoloured: Frames = ((values - grey) * saturation + grey).clip(0, 255).astype(np.uint8)

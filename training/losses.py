@@ -19,6 +19,10 @@ class LossWeights:
     Attributes:
         identity: of each of the ID losses of u, v and g; 0.25 is the released code's, 1 the paper's.
         triplet: of each of the triplet losses of u, v and g.
+        contrastive: of each of the supervised contrastive losses of u, v and g. 0, as in the paper's recipe: none. From
+            random numbers it learns where the triplet loss does not: all features draw together until the triplet
+            loss is its margin, and stay there.
+        contrastive_temperature: what the cosines of the contrastive losses are divided by.
         video_to_memory: of V2M.
         frame_identity: of the ID loss of single frames; None is 1 / T, the released code's. The paper has none: 0.
         smoothing: of the labels in every cross-entropy.
@@ -27,6 +31,8 @@ class LossWeights:
 
     identity: float = 0.25
     triplet: float = 1.0
+    contrastive: float = 0.0
+    contrastive_temperature: float = 0.1
     video_to_memory: float = 1.0
     frame_identity: float | None = None
     smoothing: float = 0.1
@@ -48,6 +54,9 @@ class LossTerms:
     triplet_u: Tensor
     triplet_v: Tensor
     triplet_g: Tensor | None
+    contrastive_u: Tensor | None
+    contrastive_v: Tensor | None
+    contrastive_g: Tensor | None
     frame_identity: Tensor | None
     video_to_memory: Tensor | None
     accuracy: Tensor
@@ -84,6 +93,28 @@ def batch_hard_triplet(features: Tensor, labels: Tensor, margin: float = 0.3) ->
         positive = distances.masked_fill(~same, -torch.inf).amax(dim=1)
         negative = distances.masked_fill(same, torch.inf).amin(dim=1)
         return F.relu(positive - negative + margin).mean()
+
+
+def supervised_contrastive(features: Tensor, labels: Tensor, temperature: float = 0.1) -> Tensor:
+    """Cross-entropy that picks an anchor's positives among all other rows, by cosine, mean over anchors.
+
+    Khosla et al., arXiv 2004.11362, equation 2 (positives outside the logarithm).
+
+    Args:
+        features: (B, D) float, not normalised.
+        labels: (B,) int64.
+        temperature: the cosines are divided by it.
+
+    Returns:
+        Scalar. An anchor without a positive costs nothing.
+    """
+    with torch.autocast(features.device.type, enabled=False):
+        rows = F.normalize(features.float(), dim=1)
+        cosines = rows @ rows.T / temperature
+        itself = torch.eye(len(rows), dtype=torch.bool, device=rows.device)
+        positive = (labels.unsqueeze(1) == labels.unsqueeze(0)) & ~itself
+        log_share = cosines - cosines.masked_fill(itself, -torch.inf).logsumexp(dim=1, keepdim=True)
+        return -(log_share.masked_fill(~positive, 0).sum(dim=1) / positive.sum(dim=1).clamp(min=1)).mean()
 
 
 def video_to_memory_logits(v: Tensor, memory: Tensor, *, normalise: bool = False, temperature: float = 1.0) -> Tensor:
@@ -127,7 +158,11 @@ def total_loss(
         return smoothed_cross_entropy(rows, of, weights.smoothing)
 
     identities = [identity(logits.u, labels), identity(logits.v, labels)]
-    triplets = [batch_hard_triplet(part, labels, weights.margin) for part in (features.u, features.v)]
+    parts = [features.u, features.v] + ([] if features.g is None else [features.g])
+    triplets = [batch_hard_triplet(part, labels, weights.margin) for part in parts]
+    contrasts = []
+    if weights.contrastive:
+        contrasts = [supervised_contrastive(part, labels, weights.contrastive_temperature) for part in parts]
     frames = None
     if (
         features.g is not None
@@ -137,9 +172,10 @@ def total_loss(
     ):
         length = features.g_frames.shape[1]
         identities.append(identity(logits.g, labels))
-        triplets.append(batch_hard_triplet(features.g, labels, weights.margin))
         frames = identity(logits.g_frames, labels.repeat_interleave(length))
     total = weights.identity * torch.stack(identities).sum() + weights.triplet * torch.stack(triplets).sum()
+    if contrasts:
+        total = total + weights.contrastive * torch.stack(contrasts).sum()
     if frames is not None:
         total = total + (1 / length if weights.frame_identity is None else weights.frame_identity) * frames
     memory = None if memory_logits is None else identity(memory_logits, labels)
@@ -153,6 +189,9 @@ def total_loss(
         triplet_u=triplets[0],
         triplet_v=triplets[1],
         triplet_g=triplets[2] if len(triplets) == 3 else None,
+        contrastive_u=contrasts[0] if contrasts else None,
+        contrastive_v=contrasts[1] if contrasts else None,
+        contrastive_g=contrasts[2] if len(contrasts) == 3 else None,
         frame_identity=frames,
         video_to_memory=memory,
         accuracy=(logits.u.argmax(dim=1) == labels).float().mean(),

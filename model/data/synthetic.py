@@ -35,6 +35,7 @@ _PANORAMA = 1.4
 """Height of a camera's panorama over the person's height."""
 _PASSER_REACH = 0.52
 """Farther than this from the person, in heights, nobody else reaches into the box."""
+_NEIGHBOURS = 50
 _PASSER_SEEDS = 1 << 62
 """From here on seeds name people in the way, who are nobody's identity."""
 
@@ -121,10 +122,12 @@ def write_scene(
     seed: int = 0,
     height: int = HEIGHT,
     difficulty: float = 1.0,
+    passes: int | None = None,
+    easiest: float | None = None,
     workers: int = 1,
     progress: Callable[[int], None] | None = None,
 ) -> list[FolderTracklet]:
-    """Write a folder data set in which every person passes every camera.
+    """Write a folder data set in which every person passes every camera, or some of many.
 
     Args:
         root: the folder to fill; made when it is not there.
@@ -135,6 +138,9 @@ def write_scene(
         seed: another seed gives other people and other cameras; 0 to 2**29 - 1.
         height: of the frames in pixels, as for `draw_tracklet`.
         difficulty: as for `draw_tracklet`.
+        passes: how many of the cameras each person passes; all of them when it is not given.
+        easiest: each camera's difficulty is drawn between this and `difficulty`. All are of `difficulty` when it is not
+            given.
         workers: processes that draw; what is written does not depend on it. With more than one, the calling script
             needs the usual `if __name__ == "__main__":`.
         progress: called with the number of tracklets written so far, after each.
@@ -152,10 +158,20 @@ def write_scene(
     if not 0 <= seed < 1 << 29:
         raise ValueError(f"seed must lie between 0 and {(1 << 29) - 1}, got {seed}")
     _check(frames, height, difficulty)
+    easiest = difficulty if easiest is None else easiest
+    if not 0 <= easiest <= difficulty:
+        raise ValueError(f"easiest must lie between 0 and difficulty ({difficulty}), got {easiest}")
+    if passes is not None and not 1 <= passes <= cameras:
+        raise ValueError(f"passes must lie between 1 and cameras ({cameras}), got {passes}")
     write = functools.partial(
-        _write_tracklet, root=root, frames=frames, seed=seed, height=height, difficulty=difficulty
+        _write_tracklet, root=root, frames=frames, seed=seed, height=height, difficulty=(easiest, difficulty)
     )
-    jobs = [(p, c, t) for p in range(people) for c in range(cameras) for t in range(tracklets)]
+    jobs = [
+        (person, camera, passing)
+        for person in range(people)
+        for camera in _passed(person, cameras, passes, seed)
+        for passing in range(tracklets)
+    ]
     # Processes are started afresh: a fork of a process with threads may hang.
     pool = ProcessPoolExecutor(workers, get_context("spawn")) if workers > 1 else None
     written: list[FolderTracklet] = []
@@ -168,8 +184,20 @@ def write_scene(
     return written
 
 
+def _passed(person: int, cameras: int, passes: int | None, seed: int) -> list[int]:
+    """Choose the cameras that a person passes.
+
+    People come in neighbourhoods whose cameras are few, because drawing a camera costs as much as many frames.
+    """
+    if passes is None:
+        return list(range(cameras))
+    near = np.random.default_rng([0x9A, seed, person // _NEIGHBOURS]).permutation(cameras)[: 2 * passes]
+    chosen = np.random.default_rng([0x9B, seed, person]).choice(near, passes, replace=False)
+    return sorted(int(camera) for camera in chosen)
+
+
 def _write_tracklet(
-    job: tuple[int, int, int], *, root: Path, frames: int, seed: int, height: int, difficulty: float
+    job: tuple[int, int, int], *, root: Path, frames: int, seed: int, height: int, difficulty: tuple[float, float]
 ) -> FolderTracklet:
     person, camera, passing = job
     name = (f"person-{person + 1:03d}", f"camera-{camera + 1}", f"{passing + 1:03d}")
@@ -177,7 +205,15 @@ def _write_tracklet(
     folder.mkdir(parents=True, exist_ok=True)
     # No other scene uses these seeds for another number.
     seeds = [seed << 32 | number for number in job]
-    images = draw_tracklet(seeds[0], seeds[1], frames, tracklet_seed=seeds[2], height=height, difficulty=difficulty)
+    share = np.random.default_rng([0x9C, seeds[1]]).random()
+    images = draw_tracklet(
+        seeds[0],
+        seeds[1],
+        frames,
+        tracklet_seed=seeds[2],
+        height=height,
+        difficulty=difficulty[0] + float(share) * (difficulty[1] - difficulty[0]),
+    )
     paths = tuple(folder / f"{number:04d}.jpg" for number in range(1, frames + 1))
     for path, image in zip(paths, images, strict=True):
         image.save(path, quality=JPEG_QUALITY)

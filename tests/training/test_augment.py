@@ -91,3 +91,13 @@ def test_colour_changes_every_frame_alike(clip: Frames) -> None:
 def test_values_that_make_no_sense_are_refused(field: str, value: object) -> None:
     with pytest.raises(ValueError, match=field):
         Augmentation(**{field: value})  # type: ignore[arg-type]
+
+
+def test_a_cast_changes_the_colours_of_a_whole_clip_alike(clip: Frames) -> None:
+    how = Augmentation(**NOTHING, cast=0.2)  # type: ignore[arg-type]
+    dim = clip // 2
+    after = augment(dim, how, np.random.default_rng(2)).astype(float)
+    factors = after.sum(axis=(1, 2)) / dim.astype(float).sum(axis=(1, 2))  # (T, 3)
+    assert np.ptp(factors, axis=0).max() < 0.02
+    assert np.ptp(factors[0]) > 0.05
+    assert 0.75 < factors.min() < factors.max() < 1.25

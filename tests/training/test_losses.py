@@ -13,6 +13,7 @@ from training.losses import (
     LossWeights,
     batch_hard_triplet,
     smoothed_cross_entropy,
+    supervised_contrastive,
     total_loss,
     video_to_memory_logits,
 )
@@ -53,6 +54,43 @@ def test_small_distances_between_long_features_do_not_cancel() -> None:
     labels = torch.tensor([0, 0, 1, 1])
     expected = plain_triplet(features.double().tolist(), labels.tolist(), 0.3)
     assert float(batch_hard_triplet(features, labels)) == pytest.approx(expected, rel=1e-3)
+
+
+def plain_contrastive(features: list[list[float]], labels: list[int], temperature: float) -> float:
+    def scaled_cosine(one: list[float], other: list[float]) -> float:
+        return (
+            sum(a * b for a, b in zip(one, other, strict=True)) / (math.hypot(*one) * math.hypot(*other)) / temperature
+        )
+
+    costs = []
+    for anchor, label in enumerate(labels):
+        others = [row for row in range(len(labels)) if row != anchor]
+        positives = [row for row in others if labels[row] == label]
+        everything = sum(math.exp(scaled_cosine(features[anchor], features[row])) for row in others)
+        shares = [math.exp(scaled_cosine(features[anchor], features[row])) / everything for row in positives]
+        costs.append(-sum(math.log(share) for share in shares) / len(shares) if shares else 0.0)
+    return sum(costs) / len(costs)
+
+
+@settings(max_examples=50, deadline=None)
+@given(labels=st.lists(st.integers(0, 3), min_size=2, max_size=12), seed=st.integers(0, 1000))
+def test_the_contrastive_loss_equals_its_plain_twin(labels: list[int], seed: int) -> None:
+    features = random(len(labels), 5, seed=seed)
+    expected = plain_contrastive(features.tolist(), labels, 0.2)
+    assert float(supervised_contrastive(features, torch.tensor(labels), 0.2)) == pytest.approx(expected, abs=1e-4)
+
+
+def test_the_contrastive_loss_counts_only_when_it_is_asked_for() -> None:
+    model = new_model(ModelConfig.preset("tiny"), seed=0)
+    features = model(random(4, 1, 3, 128, 64))
+    labels = torch.tensor([0, 0, 1, 1])
+    logits = IdentityHeads(model.config.width, model.config.projection, 2, temporal=True)(features)
+    without = total_loss(features, logits, None, labels, LossWeights())
+    assert without.contrastive_u is None
+    found = total_loss(features, logits, None, labels, LossWeights(contrastive=0.5, contrastive_temperature=0.2))
+    parts = [supervised_contrastive(part, labels, 0.2) for part in (features.u, features.v, features.g)]
+    torch.testing.assert_close(found.total - without.total, 0.5 * sum(parts))
+    torch.testing.assert_close(found.contrastive_g, parts[2])
 
 
 def test_smoothing_spreads_over_all_classes() -> None:
@@ -102,7 +140,7 @@ def test_losses_are_added_with_the_released_weights() -> None:
     model, heads = new_model(config).train(), IdentityHeads(16, 8, 3, temporal=True)
     features = model(random(4, 4, 3, 16, 8))
     terms = total_loss(features, heads(features), random(4, 3), torch.tensor([0, 0, 1, 1]), LossWeights())
-    parts = {name: float(value) for name, value in vars(terms).items()}
+    parts = {name: float(value) for name, value in vars(terms).items() if value is not None}
     identity = parts["identity_u"] + parts["identity_v"] + parts["identity_g"]
     triplet = parts["triplet_u"] + parts["triplet_v"] + parts["triplet_g"]
     expected = 0.25 * identity + triplet + parts["video_to_memory"] + parts["frame_identity"] / 4

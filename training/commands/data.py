@@ -66,13 +66,25 @@ def check(
 def synthesize(
     out: Annotated[Path, typer.Option("--out", help="Folder to write, in the layout of the data set `folder`.")],
     people: Annotated[int, typer.Option(min=1, help="Identities.")] = 500,
-    cameras: Annotated[int, typer.Option(min=1, help="Cameras; every person passes every one.")] = 6,
+    cameras: Annotated[int, typer.Option(min=1, help="Cameras; every person passes every one, or --passes.")] = 6,
+    passes: Annotated[
+        int | None, typer.Option(min=1, help="Cameras that each person passes.", show_default="all of them")
+    ] = None,
     tracklets: Annotated[int, typer.Option(min=1, help="Tracklets of each person before each camera.")] = 2,
     frames: Annotated[int, typer.Option(min=1, help="Frames of each tracklet.")] = 16,
     height: Annotated[int, typer.Option(min=32, help="Pixels of a frame; its width is half of that.")] = 256,
     difficulty: Annotated[
         float, typer.Option(min=0, max=1, help="1: a street. 0: good cameras, nothing in the way.")
     ] = 1.0,
+    easiest: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Draw each camera's difficulty between this and --difficulty.",
+            show_default="--difficulty",
+        ),
+    ] = None,
     seed: Annotated[
         int, typer.Option(min=0, max=(1 << 29) - 1, help="Another seed draws other people before other cameras.")
     ] = 0,
@@ -90,7 +102,7 @@ def synthesize(
 
     from model.data.synthetic import write_scene
 
-    total = people * cameras * tracklets
+    total = people * (passes or cameras) * tracklets
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("Drawing tracklets", total=total)
@@ -104,6 +116,8 @@ def synthesize(
                 seed=seed,
                 height=height,
                 difficulty=difficulty,
+                passes=passes,
+                easiest=easiest,
                 workers=workers or os.cpu_count() or 1,
                 progress=lambda written: bar.update(task, completed=written),
             )

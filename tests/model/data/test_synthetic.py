@@ -73,3 +73,30 @@ def test_scenes_of_different_seeds_show_different_people(tmp_path: Path) -> None
         for seed in (0, 1)
     )
     assert one != other
+
+
+def test_people_pass_some_of_many_cameras_and_neighbours_share_them(tmp_path: Path) -> None:
+    written = write_scene(tmp_path, people=6, cameras=40, passes=3, frames=1, height=32, seed=2)
+    cameras = {name: {one.camera for one in written if one.identity == name} for name in {o.identity for o in written}}
+    assert [len(passed) for passed in cameras.values()] == [3] * 6
+    assert 3 < len(set.union(*cameras.values())) <= 6
+    again = write_scene(tmp_path / "again", people=2, cameras=40, passes=3, frames=1, height=32, seed=2)
+    assert [one.path for one in again] == [one.path for one in written[:6]]
+
+
+def test_an_easy_camera_of_a_mixed_scene_lies_between_the_extremes(tmp_path: Path) -> None:
+    scenes = [
+        write_scene(tmp_path / name, people=1, cameras=6, frames=1, height=32, difficulty=hard, easiest=easy)
+        for name, easy, hard in (("mixed", 0.0, 1.0), ("easy", 0.0, 0.0), ("hard", 1.0, 1.0))
+    ]
+    pictures = [[one.frames[0].read_bytes() for one in scene] for scene in scenes]
+    assert all(mixed not in (easy, hard) for mixed, easy, hard in zip(*pictures, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"), [({"passes": 3}, "passes must lie"), ({"easiest": 1.0}, "easiest must lie")]
+)
+def test_a_mixed_scene_that_cannot_be_is_refused(tmp_path: Path, wrong: dict[str, int], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        write_scene(tmp_path / "scene", people=1, cameras=2, difficulty=0.5, **wrong)
+    assert not (tmp_path / "scene").exists()
