@@ -9,7 +9,12 @@ STEMS = ("patch", "convolutional")
 
 _CHOICES = {"temporal_fusion": FUSIONS, "stem": STEMS}
 
-_LATER: dict[str, Any] = {"temporal_fusion": "mean", "stem": "patch"}
+_LATER: dict[str, Any] = {
+    "temporal_fusion": "mean",
+    "temporal_positions": False,
+    "temporal_gradient": 1.0,
+    "stem": "patch",
+}
 """Fields that came after the first weights files, with their defaults."""
 
 MLP_RATIO = 4
@@ -27,10 +32,15 @@ class ModelConfig:
         layers: residual attention blocks of the frame encoder.
         heads: attention heads of every attention, temporal ones included; divides `width`.
         projection: channels of a projected token.
-        clip_length: frames per clip (T) that sampling makes; the network itself takes any number of frames.
+        clip_length: frames per clip (T) that sampling makes; the network itself takes any number of frames, or at
+            most so many where it has learned positions for them.
         cameras: rows of the camera table; 0 means that there is no table.
         temporal_memory_diffusion: whether the network has TMD and the descriptor its part `g`.
         detach_temporal_input: whether TMD's losses stop before the frame encoder (method.md 2.4).
+        temporal_gradient: share of the gradient of TMD that goes on into the frame encoder when it does not stop there,
+            over 0 and at most 1 (method.md 8.3).
+        temporal_positions: whether TMD knows the order of frames, by learned vectors for the places in a clip
+            (method.md 8.2); clips are then of at most `clip_length` frames.
         temporal_fusion: how `v` is made of the frames' vectors: one of `FUSIONS`; TF-CLIP's is `mean` (method.md 7.4).
         stem: how a frame becomes patches: `patch` is CLIP's single convolution; `convolutional` is `ConvolutionalStem`,
             for encoders that start from random numbers.
@@ -51,6 +61,8 @@ class ModelConfig:
     temporal_memory_diffusion: bool = True
     detach_temporal_input: bool = True
     temporal_fusion: str = "mean"
+    temporal_positions: bool = False
+    temporal_gradient: float = 1.0
     stem: str = "patch"
 
     def __post_init__(self) -> None:
@@ -64,6 +76,10 @@ class ModelConfig:
             if field.type is bool:
                 if not isinstance(value, bool):
                     raise ValueError(f"{field.name} is {value!r}, expected true or false")
+                continue
+            if field.type is float:
+                if not isinstance(value, float | int) or isinstance(value, bool) or not 0 < value <= 1:
+                    raise ValueError(f"{field.name} is {value!r}, expected a number over 0 and at most 1")
                 continue
             least = 0 if field.name == "cameras" else 1
             if not isinstance(value, int) or isinstance(value, bool) or value < least:

@@ -25,7 +25,7 @@ class TemporalConvolution(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         channels = config.projection
-        self.positions = FramePositions(config)
+        self.positions = FramePositions(config.clip_length, channels)
         self.convolution = nn.Conv1d(channels, channels, kernel_size=3, padding=1, groups=channels, bias=False)
         quarter = channels // 4
         with torch.no_grad():
@@ -53,7 +53,7 @@ class TemporalTransformer(nn.Module):
     def __init__(self, config: ModelConfig, *, cls: bool) -> None:
         super().__init__()
         channels = config.projection
-        self.positions = FramePositions(config)
+        self.positions = FramePositions(config.clip_length, channels)
         heads = max(1, channels // _HEAD_WIDTH)
         self.layers = nn.Sequential(
             *(ResidualAttentionBlock(channels, heads, MLP_RATIO, act_layer=QuickGELU) for _ in range(_LAYERS))
@@ -78,15 +78,16 @@ class FramePositions(nn.Module):
     """Adds a learned vector for each place in the clip.
 
     Args:
-        config: sizes; there is one vector for each of `clip_length` frames.
+        length: frames of the longest clip.
+        channels: of a frame's vector.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, length: int, channels: int) -> None:
         super().__init__()
-        self.table = nn.Parameter(0.01 * torch.randn(config.clip_length, config.projection))
+        self.table = nn.Parameter(0.01 * torch.randn(length, channels))
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Add positions to (B, T, projection).
+        """Add positions to (B, T, channels).
 
         Raises:
             ValueError: T is more than the clip length that the positions were learned for.

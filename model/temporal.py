@@ -1,17 +1,20 @@
 """Temporal Memory Diffusion: what the frames of one clip tell each other (method.md 2.4)."""
 
+from typing import Any
+
 import torch
 from open_clip.transformer import QuickGELU, ResidualAttentionBlock
 from torch import Tensor, nn
 
 from model.config import MLP_RATIO, ModelConfig
+from model.fusion import FramePositions
 
 
 class TemporalMemoryConstruction(nn.Module):
     """TMC: one memory token per frame, which has looked at the other frames of its clip.
 
     Args:
-        config: sizes.
+        config: sizes; with `temporal_positions` the memories know the place of their frame in the clip (method.md 8.2).
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -19,10 +22,17 @@ class TemporalMemoryConstruction(nn.Module):
         self.projection = nn.Linear(config.width, config.width)
         self.norm = nn.LayerNorm(config.width)
         self.attention = nn.MultiheadAttention(config.width, config.heads, batch_first=True)
+        self.positions = FramePositions(config.clip_length, config.width) if config.temporal_positions else None
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Turn tokens (B, T, N, width) into frame memories (B, T, width)."""
+        """Turn tokens (B, T, N, width) into frame memories (B, T, width).
+
+        Raises:
+            ValueError: T is more than the clip length that positions were learned for.
+        """
         memories: Tensor = self.projection(tokens.mean(dim=2))
+        if self.positions is not None:
+            memories = self.positions(memories)
         normed = self.norm(memories)
         attended: Tensor = self.attention(normed, normed, normed, need_weights=False)[0]
         return memories + attended
@@ -46,22 +56,43 @@ class MemoryDiffusion(nn.Module):
 
 
 class TemporalMemoryDiffusion(nn.Module):
-    """TMD = TMC, then MD, then the mean over tokens. It knows no order of frames: permuting them permutes the output.
+    """TMD = TMC, then MD, then the mean over tokens.
+
+    Without `temporal_positions` it knows no order of frames: permuting them permutes the output.
 
     Args:
-        config: sizes; `detach_temporal_input` stops gradients at the input.
+        config: sizes; `detach_temporal_input` stops gradients at the input, `temporal_gradient` lets a share through.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.detach_input = config.detach_temporal_input
+        self.gradient = 0.0 if config.detach_temporal_input else config.temporal_gradient
         self.construction = TemporalMemoryConstruction(config)
         self.diffusion = MemoryDiffusion(config)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Turn the encoder's tokens (B, T, N, width) into frame features (B, T, width), g_f of method.md 2.1."""
-        if self.detach_input:
+        """Turn the encoder's tokens (B, T, N, width) into frame features (B, T, width), g_f of method.md 2.1.
+
+        Raises:
+            ValueError: T is more than the clip length that positions were learned for.
+        """
+        if self.gradient == 0:
             tokens = tokens.detach()
+        elif self.gradient < 1:
+            tokens = _ShareOfGradient.apply(tokens, self.gradient)
         memories = self.construction(tokens)
         diffused: Tensor = self.diffusion(tokens.flatten(0, 1), memories.flatten(0, 1))
         return diffused.mean(dim=1).view_as(memories)
+
+
+class _ShareOfGradient(torch.autograd.Function):
+    """The input itself; of the gradient that comes back only a share goes on."""
+
+    @staticmethod
+    def forward(ctx: Any, tokens: Tensor, share: float) -> Tensor:
+        ctx.share = share
+        return tokens.view_as(tokens)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, None]:
+        return gradients[0] * ctx.share, None

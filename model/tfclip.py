@@ -66,7 +66,8 @@ class TFCLIP(nn.Module):
         """Compute the features of clips.
 
         Args:
-            frames: (B, T, 3, H, W) float, normalised by `self.image`; any T >= 1.
+            frames: (B, T, 3, H, W) float, normalised by `self.image`; any T >= 1, but at most `clip_length` when the
+                network has learned positions for frames.
             cameras: (B,) int64, the camera of each tracklet; a number outside 0..cameras-1 (say -1) means that the
                 camera is unknown. None: no tracklet has a camera.
 

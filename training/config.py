@@ -59,20 +59,33 @@ class Memory(_Section):
         kind: `clip` is built once with the untouched encoder (the paper's). `rebuilt` is built from the encoder as it
             is after `first_epoch` epochs and again every `every` epochs, for encoders that start from random numbers:
             their memory would be noise. `text` is CLIP-ReID's baseline: text features of prompts that are learned
-            first, for each identity, through the frozen text tower of the CLIP weights. `none` trains without.
-        first_epoch, every: of `rebuilt`, in epochs.
+            first, for each identity, through the frozen text tower of the CLIP weights. `momentum` is built as `clip`
+            (after `first_epoch` epochs when the encoder starts from random numbers) and then moves towards the
+            batches, step by step (method.md 8.1). `none` trains without.
+        first_epoch, every: of `rebuilt`, in epochs; `first_epoch` of `momentum` too.
+        momentum: of `momentum`, mu: what the old row weighs against the batch.
+        proxies: rows that `momentum` has for an identity. `mean`: one, which moves towards the mean of the identity's
+            clips in the batch. `mean_hardest`: a second one, which moves towards the clip that is least like it.
         normalise: whether the logits are cosines. Raw dot products (false) are the released behaviour; they suit CLIP's
             embeddings, whose length is about 10.
         temperature: the logits are divided by it.
         text: how the prompts of `text` are learned.
     """
 
-    kind: Literal["clip", "rebuilt", "text", "none"] = "clip"
+    kind: Literal["clip", "rebuilt", "text", "momentum", "none"] = "clip"
     first_epoch: Positive = 10
     every: Positive = 10
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    proxies: Literal["mean", "mean_hardest"] = "mean"
     normalise: bool = False
     temperature: Annotated[float, Field(gt=0)] = 1.0
     text: PromptStage = PromptStage()
+
+    @model_validator(mode="after")
+    def _check(self) -> "Memory":
+        if self.kind == "momentum" and not self.normalise:
+            raise ValueError("kind is momentum, expected normalise true: its rows are directions, all of length 1")
+        return self
 
 
 class Prompt(_Section):
@@ -164,6 +177,8 @@ class TrainingConfig(_Section):
             raise ValueError("keep is best, expected held_out > 0: the best is chosen on identities held out")
         if self.memory.kind == "none" and self.prompt.variant != "none":
             raise ValueError("memory.kind is none, expected prompt.variant none: a prompt adapts a memory")
+        if self.memory.kind == "momentum" and self.prompt.variant != "none":
+            raise ValueError("memory.kind is momentum, expected prompt.variant none: it takes the prompt's place")
         if self.memory.kind == "text" and self.network.start == "random":
             raise ValueError("memory.kind is text, expected network.start openai or a CLIP file: it has the text tower")
         return self

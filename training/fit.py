@@ -26,7 +26,7 @@ from training.memory import save_memory
 from training.network import TrainingNetwork
 from training.optim import learning_rate_factor, parameter_groups
 from training.progress import Progress
-from training.remembering import make_memory
+from training.remembering import make_memory, memory_is_due
 from training.run_folder import RunFolder
 from training.sampling import IdentitySampler, part_of
 from training.start import hold_out, source_state, starting_model
@@ -126,7 +126,7 @@ class Run:
         journal = Journal(self.folder, done) if self.processes.first else None
         trained = self._parallel()
         try:
-            if self.config.memory.kind in ("clip", "text") and not bool(self.network.remembers):
+            if memory_is_due(self.config, 0) and not bool(self.network.remembers):
                 self._remember(journal)
                 self._save()
             epochs = self.config.schedule.epochs
@@ -135,7 +135,7 @@ class Run:
                 last = epoch == epochs
                 if self.held_out and (last or epoch % self.config.validate_every == 0):
                     self._validate(epoch, journal)
-                if self._memory_is_due(epoch) and not last:
+                if memory_is_due(self.config, epoch) and not last:
                     self._remember(journal)
                 self.position.epoch, self.position.batch = epoch + 1, 0
                 self._save()
@@ -222,6 +222,7 @@ class Run:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_gradient)
         self.scaler.step(self.optimiser)
         self.scaler.update()
+        self.network.move_memory()
         return sums
 
     def _losses(self, trained: nn.Module, batch: ClipBatch) -> LossTerms:
@@ -240,14 +241,6 @@ class Run:
         return (
             f"the loss is not finite in epoch {epoch}, step {self.position.step + 1} ({parts}): {remedy}. "
             f"The state before is kept in {self.folder.root}."
-        )
-
-    def _memory_is_due(self, epoch: int) -> bool:
-        memory = self.config.memory
-        return (
-            memory.kind == "rebuilt"
-            and epoch >= memory.first_epoch
-            and (epoch - memory.first_epoch) % memory.every == 0
         )
 
     def _remember(self, journal: Journal | None) -> None:

@@ -149,7 +149,8 @@ def total_loss(
     Args:
         features: of the clips.
         logits: of the necks and classifiers.
-        memory_logits: (B, Y), or None while there is no memory.
+        memory_logits: (B, Y), or (B, P, Y) where the memory has P rows for an identity: the mean of their losses is
+            taken. None while there is no memory.
         labels: (B,) int64.
         weights: how to add.
     """
@@ -178,8 +179,10 @@ def total_loss(
         total = total + weights.contrastive * torch.stack(contrasts).sum()
     if frames is not None:
         total = total + (1 / length if weights.frame_identity is None else weights.frame_identity) * frames
-    memory = None if memory_logits is None else identity(memory_logits, labels)
-    if memory is not None:
+    memory = None
+    if memory_logits is not None:
+        proxies = 1 if memory_logits.ndim == 2 else memory_logits.shape[1]
+        memory = identity(memory_logits.flatten(0, -2), labels.repeat_interleave(proxies))
         total = total + weights.video_to_memory * memory
     return LossTerms(
         total=total,

@@ -17,6 +17,19 @@ from training.start import clip_file
 from training.text_tower import TextTower, load_text_tower
 
 
+def memory_is_due(config: TrainingConfig, epoch: int) -> bool:
+    """Whether the memory is built when so many epochs are done; 0: before the first step."""
+    memory = config.memory
+    match memory.kind:
+        case "clip" | "text":
+            return epoch == 0
+        case "rebuilt":
+            return epoch >= memory.first_epoch and (epoch - memory.first_epoch) % memory.every == 0
+        case "momentum":
+            return epoch == (memory.first_epoch if config.network.start == "random" else 0)
+    return False
+
+
 def make_memory(
     model: TFCLIP,
     tracklets: Sequence[LabelledTracklet],

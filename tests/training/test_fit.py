@@ -137,9 +137,11 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_says_what_to_do(people: Pat
     "changes",
     [
         ("memory.kind=none",),
+        ("memory.kind=momentum", "memory.proxies=mean_hardest", "precision=fp16"),
         ("prompt.variant=paper",),
         ("network.overrides.temporal_memory_diffusion=false",),
         ("network.overrides.detach_temporal_input=false",),
+        ("network.overrides.temporal_positions=true",),
         ("network.overrides.temporal_fusion=conv1d",),
         ("network.overrides.temporal_fusion=transformer_cls",),
         ("network.overrides.temporal_fusion=transformer_residual",),
@@ -167,9 +169,10 @@ def test_checkpointed_gradients_change_no_weight(people: Path, tmp_path: Path) -
 
 def test_compiled_steps_are_the_plain_ones(people: Path, tmp_path: Path) -> None:
     """At most to rounding, which training would amplify: so the losses of one step, and the names of the state."""
+    overrides = "detach_temporal_input=false", "temporal_gradient=0.5", "temporal_positions=true"
+    changes = ("memory.kind=none", *(f"network.overrides.{one}" for one in overrides))
     plain, compiled = (
-        make_run(small_config("memory.kind=none", f"compile={flag}"), people, tmp_path / flag)
-        for flag in ("false", "true")
+        make_run(small_config(*changes, f"compile={flag}"), people, tmp_path / flag) for flag in ("false", "true")
     )
     assert plain.network.state_dict().keys() == compiled.network.state_dict().keys()
     frames, labels = torch.rand(4, 2, 3, 32, 16), torch.tensor([0, 0, 1, 1])

@@ -7,6 +7,7 @@ from torch import nn
 
 from model import ModelConfig, new_model
 from model.prompt import SequenceSpecificPrompt
+from training.config import load_config
 from training.heads import IdentityHeads
 from training.optim import OptimiserRecipe, Schedule, learning_rate_factor, parameter_groups
 
@@ -63,6 +64,19 @@ def test_the_tenfold_rate_can_be_turned_off() -> None:
     found, modules = rates(OptimiserRecipe(new_module_factor=1))
     assert found[id(modules["prompt"].output_projection[1].weight)] == pytest.approx(5e-6)
     assert found[id(modules["model"].temporal.construction.projection.weight)] == pytest.approx(5e-6)
+
+
+def test_the_better_recipe_raises_the_rate_of_all_that_clip_does_not_bring() -> None:
+    config = load_config("tfclip_plus")
+    model = new_model(replace(TINY, temporal_positions=True))
+    heads = IdentityHeads(128, 64, 5, temporal=True)
+    classifiers = (heads.classifier_u, heads.classifier_v, heads.classifier_g)
+    raised = {id(one) for module in (model.temporal, model.fusion, *classifiers) for one in module.parameters()}
+    assert id(model.temporal.construction.positions.table) in raised
+    for group in parameter_groups(model, heads, None, config.optimiser):
+        factor = 2 if group["name"].endswith("biases") else 1
+        for parameter in group["params"]:
+            assert group["lr"] == pytest.approx(factor * (5e-5 if id(parameter) in raised else 5e-6))
 
 
 def test_a_parameter_that_two_modules_share_is_refused() -> None:

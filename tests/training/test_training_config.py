@@ -27,6 +27,18 @@ def test_the_papers_configs_are_the_papers_recipe(name: str) -> None:
     assert config.held_out == 0
 
 
+def test_the_better_recipe_is_later_works() -> None:
+    config = load_config("tfclip_plus")
+    memory = config.memory
+    assert (memory.kind, memory.momentum, memory.proxies) == ("momentum", 0.2, "mean_hardest")
+    assert (memory.normalise, memory.temperature, config.prompt.variant) == (True, 0.05, "none")
+    assert config.augmentation.crop_padding == 10
+    assert (config.optimiser.name, config.optimiser.base_rate, config.schedule.epochs) == ("adam", 5e-6, 60)
+    sizes = config.network.architecture(cameras=0)
+    assert sizes.temporal_positions
+    assert (sizes.detach_temporal_input, sizes.temporal_gradient) == (False, 0.1)
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -39,6 +51,10 @@ def test_the_papers_configs_are_the_papers_recipe(name: str) -> None:
         ("keep=best", "held_out > 0"),
         ("memory.kind=none", "prompt.variant none"),
         ("memory.kind=words", "memory.kind"),
+        ("memory={kind: momentum}", "memory: Value error, kind is momentum, expected normalise true"),
+        ("memory={kind: momentum, normalise: true}", "memory.kind is momentum, expected prompt.variant none"),
+        ("memory.momentum=1", "memory.momentum"),
+        ("network.overrides={temporal_gradient: 0}", "temporal_gradient is 0, expected a number over 0"),
         ("batches.accumulate=3", "a multiple of accumulate"),
         ("schedule", "expected section.key=value"),
         ("seed.more=1", "seed is a value"),
