@@ -8,7 +8,7 @@ from model.checkpoint import describe_weights, load_model
 from model.errors import WeightsError
 from model.tfclip import TFCLIP
 
-DEMO_WEIGHTS = Path(str(files("model") / "weights" / "demo.safetensors"))
+DEMO_WEIGHTS = Path(str(files("model.weights") / "demo.safetensors"))
 """The demo weights that come with the package; they learned from drawn people alone."""
 
 

@@ -32,8 +32,10 @@ def test_without_weights_the_demo_weights_answer_and_say_that_they_are_that() ->
 
 def test_the_demo_weights_are_small_enough_for_the_wheel_and_a_part_of_it() -> None:
     assert DEMO_WEIGHTS.stat().st_size <= 12_000_000
-    patterns = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["model"]
-    assert DEMO_WEIGHTS in [path for pattern in patterns for path in (REPOSITORY / "model").glob(pattern)]
+    setuptools = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["setuptools"]
+    assert "model.weights" in setuptools["packages"]
+    patterns = setuptools["package-data"]["model.weights"]
+    assert DEMO_WEIGHTS in [path for pattern in patterns for path in (REPOSITORY / "model/weights").glob(pattern)]
 
 
 def test_git_keeps_the_demo_weights_and_ignores_other_weights(tmp_path: Path) -> None:
