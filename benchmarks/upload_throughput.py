@@ -27,7 +27,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 from rich.table import Table
 
-from model import ModelConfig, new_model
+from model import ModelConfig, new_model, save_model
 from model.clips import dense_clips
 from model.data.synthetic import draw_tracklet
 from model.preprocess import to_tensor
@@ -98,10 +98,11 @@ def stage_seconds(url: str) -> dict[str, tuple[float, float]]:
     return {stage: (values[0], values[1]) for stage, values in found.items()}
 
 
-def start_service(data: Path) -> tuple[subprocess.Popen[bytes], str]:
-    """`tfclip serve` on its embedded defaults with tiny weights; returns the process and its address."""
+def start_service(data: Path, weights: Path) -> tuple[subprocess.Popen[bytes], str]:
+    """`tfclip serve` on its embedded defaults with these weights; returns the process and its address."""
     log = data.with_suffix(".log")
     environment = os.environ | {
+        "TFCLIP_WEIGHTS": str(weights),
         "TFCLIP_DATA_DIR": str(data),
         "TFCLIP_ADMIN_KEY": ADMIN_KEY,
         "TFCLIP_LOG_FORMAT": "json",
@@ -128,7 +129,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
 
     files = tracklet_files(24)
-    backend = TorchBackend(new_model(ModelConfig.preset("tiny"), seed=0), "cpu")
+    network = new_model(ModelConfig.preset("tiny"), seed=0)
+    backend = TorchBackend(network, "cpu")
     frames = to_tensor([Image.open(BytesIO(content)) for content in files[0]], backend.image)
     clips = frames[torch.tensor(dense_clips(FRAMES, backend.clip_length))]
 
@@ -137,7 +139,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory(prefix="tfclip-bench-") as folder:
         # An embedded PostgreSQL that root starts runs as another user, who must be able to enter.
         Path(folder).chmod(0o711)
-        process, url = start_service(Path(folder) / "data")
+        weights = Path(folder) / "tiny.safetensors"
+        save_model(network, weights, {"trained": False})
+        process, url = start_service(Path(folder) / "data", weights)
         try:
             with ProcessPoolExecutor(CLIENTS, mp_context=get_context("spawn")) as clients:
                 list(clients.map(send_for, [url] * CLIENTS, [files] * CLIENTS, range(CLIENTS), [2.0] * CLIENTS))

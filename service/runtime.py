@@ -10,9 +10,11 @@ from typing import Any
 import structlog
 from alembic.util.exc import CommandError
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from model import WeightsError
-from model.default_weights import open_model
+from model.caution import caution
+from model.default_weights import DEMO_WEIGHTS, open_model
 from model.devices import resolve_device
 from service.embedding.models import Models, keep
 from service.errors import DatabaseUnavailable, StartupError
@@ -93,14 +95,15 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
     database = Database(url, settings.database_connections)
     parts.push_async_callback(database.close)
 
-    model = await asyncio.to_thread(keep, settings.folder("models"), network, provenance, settings.weights)
+    model = await asyncio.to_thread(
+        keep, settings.folder("models"), network, provenance, settings.weights or DEMO_WEIGHTS
+    )
     async with database.transaction() as connection:
         await model_store.register(connection, model)
         await gallery_store.find_or_create(connection, DEFAULT_GALLERY, model.id)
+        await _say_which_models_answer(connection, model)
     if settings.auth == "keys":
         await _ensure_admin_key(settings, database)
-    if not model.provenance.get("trained"):
-        log.warning("these weights are untrained: rankings mean nothing", model_id=model.id)
 
     def count_batch(clips: int) -> None:
         metrics.batch_clips.observe(clips)
@@ -137,12 +140,27 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
     await jobs.start()
     parts.push_async_callback(jobs.close)
 
-    log.info("service started", model_id=model.id, device=device, data_dir=str(settings.data_dir))
+    log.info("service started", **_described(model), device=device, data_dir=str(settings.data_dir))
     search = Search(database, galleries, uploads, metrics)
     admission = Admission(settings.max_uploads)
     return Service(
         settings, metrics, database, model, models, galleries, uploads, frames, admission, search, jobs, parts
     )
+
+
+async def _say_which_models_answer(connection: AsyncConnection, default: ModelRecord) -> None:
+    """Warn of weights that nobody should rely on, and name the galleries that stay on an earlier model."""
+    said = caution(trained=default.trained, demo=default.demo)
+    if said is not None:
+        log.warning(said, **_described(default))
+    for gallery in await gallery_store.list_all(connection):
+        if gallery.model_id != default.id:
+            model = await model_store.get(connection, gallery.model_id)
+            log.warning("gallery stays on the model that it was made under", gallery=gallery.name, **_described(model))
+
+
+def _described(model: ModelRecord) -> dict[str, Any]:
+    return {"model": model.name, "trained": model.trained, "demo": model.demo, "model_id": model.id}
 
 
 def _prepare_data_directory(settings: Settings) -> None:

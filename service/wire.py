@@ -49,11 +49,22 @@ class Match(_Answer):
     thumbnail_url: str | None = None
 
 
+class ServedModel(_Answer):
+    """A model that the service answers with: whether it was ever trained, and whether it is made of demo weights."""
+
+    id: str
+    name: str = "unnamed"
+    trained: bool
+    demo: bool = False
+    source: str | None = None
+
+
 class Ranking(_Answer):
-    """The answer to a search, and the model and generation that gave it."""
+    """The answer to a search, and the model and generation that gave it; earlier services name the id alone."""
 
     query_id: str | None = None
     model_id: str
+    model: ServedModel | None = None
     generation: int
     took_ms: float
     results: list[Match]
@@ -96,14 +107,6 @@ class KeyPage(_Answer):
 
     items: list[Key]
     next_cursor: str | None = None
-
-
-class ServedModel(_Answer):
-    """The model with which the service embeds, and whether it was ever trained."""
-
-    id: str
-    trained: bool
-    source: str | None = None
 
 
 class Readiness(_Answer):

@@ -1,11 +1,9 @@
 """Health: is the process alive, is it ready, and what does it count."""
 
-import json
-
 from fastapi import APIRouter, Response
 
 from service.api.dependencies import ServiceDep
-from service.api.schemas import Readiness, ServedModel
+from service.api.served_model import DefaultModel, Readiness
 from service.errors import DatabaseUnavailable
 
 router = APIRouter(tags=["health"])
@@ -28,16 +26,10 @@ async def readyz(response: Response, service: ServiceDep) -> Readiness:
     if reasons:
         response.status_code = 503
         response.headers["Retry-After"] = "1"
-    provenance = service.model.provenance
-    source = provenance.get("source")
     return Readiness(
         status="not ready" if reasons else "ready",
         reasons=reasons,
-        model=ServedModel(
-            id=service.model.id,
-            trained=bool(provenance.get("trained")),
-            source=source if isinstance(source, str | None) else json.dumps(source),
-        ),
+        model=DefaultModel.of(service.model),
         galleries={served.name: len(served.index) for served in service.galleries.served()},
     )
 

@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from service.api.served_model import Model
 from service.gallery.ranking import Answer, SearchOptions
 from service.store.jobs import Job
 from service.store.keys import ApiKey, Scope
@@ -278,6 +279,7 @@ class Ranking(BaseModel):
     query_id: uuid.UUID | None
     gallery: str
     model_id: str
+    model: Model
     generation: int
     took_ms: float
     results: list[Result]
@@ -288,7 +290,8 @@ class Ranking(BaseModel):
         return cls(
             query_id=query_id,
             gallery=gallery,
-            model_id=answer.model_id,
+            model_id=answer.model.id,
+            model=Model.of(answer.model),
             generation=answer.generation,
             took_ms=round(took_ms, 3),
             results=[
@@ -360,23 +363,6 @@ class KeyList(BaseModel):
 
     items: list[Key]
     next_cursor: str | None = None
-
-
-class ServedModel(BaseModel):
-    """The model that new galleries are indexed under."""
-
-    id: str
-    trained: bool
-    source: str | None
-
-
-class Readiness(BaseModel):
-    """Whether searches and uploads are answered, and why not."""
-
-    status: Literal["ready", "not ready"]
-    reasons: list[str]
-    model: ServedModel
-    galleries: dict[str, int] = Field(description="Tracklets in the index of each gallery.")
 
 
 def frame_url(tracklet_id: uuid.UUID, position: int) -> str:

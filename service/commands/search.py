@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from model.caution import caution
 from model.cli import print_json
 from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Gallery, Url, parse_time, service_at
 
@@ -67,5 +68,9 @@ def _show(ranking: "Ranking") -> None:
         for match in ranking.results
     ]
     print_table(("rank", "score", "identity", "camera", "started", "ended", "tracklet"), rows)
-    by = f"model {ranking.model_id[:12]}, generation {ranking.generation}"
+    model = ranking.model
+    by = f"model {f'{model.name} ' if model else ''}{ranking.model_id[:12]}, generation {ranking.generation}"
     typer.echo(f"{len(rows)} results in {ranking.took_ms:.1f} ms, {by}")
+    said = caution(trained=model.trained, demo=model.demo) if model else None
+    if said is not None:
+        typer.echo(f"answered by {said}", err=True)

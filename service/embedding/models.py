@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from model import TFCLIP, WeightsError, load_model, save_model
+from model import TFCLIP, WeightsError, load_model
 from model.checkpoint import model_id
 from service.embedding.backend import TorchBackend
 from service.embedding.batcher import EmbeddingBatcher
@@ -92,8 +92,8 @@ def kept_path(folder: Path, identifier: str) -> Path:
     return folder / f"{identifier}.safetensors"
 
 
-def keep(folder: Path, network: TFCLIP, provenance: dict[str, Any], weights: Path | None) -> ModelRecord:
-    """Keep a copy of the default model's weights in `folder`, once, and return its description.
+def keep(folder: Path, network: TFCLIP, provenance: dict[str, Any], weights: Path) -> ModelRecord:
+    """Keep a copy of the default model's weights file in `folder`, once, and return the model's description.
 
     Raises:
         OSError: the copy cannot be written.
@@ -102,12 +102,9 @@ def keep(folder: Path, network: TFCLIP, provenance: dict[str, Any], weights: Pat
     path = kept_path(folder, identifier)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not path.exists():
-        if weights is None:
-            save_model(network, path, provenance)
-        else:
-            incoming = path.with_suffix(".incoming")
-            shutil.copyfile(weights, incoming)
-            incoming.replace(path)
+        incoming = path.with_suffix(".incoming")
+        shutil.copyfile(weights, incoming)
+        incoming.replace(path)
     return ModelRecord(
         id=identifier,
         dimension=network.config.descriptor_dim,

@@ -15,9 +15,11 @@ from service.gallery.galleries import Galleries
 from service.ingest.uploads import Uploads
 from service.metrics import Metrics
 from service.store import galleries as gallery_store
+from service.store import models as model_store
 from service.store import tracklets as store
 from service.store.database import Database
 from service.store.galleries import Gallery
+from service.store.models import ModelRecord
 from service.store.tracklets import StoredTracklet
 
 
@@ -51,10 +53,10 @@ class RankedTracklet:
 
 @dataclass(frozen=True)
 class Answer:
-    """A ranking with its rows, and what ranked them."""
+    """A ranking with its rows, and what ranked them: the generation, and the model that it is of."""
 
     results: list[RankedTracklet]
-    model_id: str
+    model: ModelRecord
     generation: int
 
 
@@ -66,6 +68,7 @@ class Search:
         self._galleries = galleries
         self._uploads = uploads
         self._metrics = metrics
+        self._models: dict[str, ModelRecord] = {}
 
     async def by_tracklet(self, query_id: uuid.UUID, options: SearchOptions) -> Answer:
         """Rank the gallery against one of its tracklets, which is never in its own answer.
@@ -114,7 +117,14 @@ class Search:
         with self._metrics.stage("rows"):
             async with self._database.reading() as connection:
                 rows = await store.find_many(connection, [hit.tracklet_id for hit in hits])
+                model = await self._model(connection, ranking.model_id)
         # A tracklet deleted a moment ago has no row any more; ranks stay without gaps.
         present = [(hit, rows[hit.tracklet_id]) for hit in hits if hit.tracklet_id in rows]
         results = [RankedTracklet(rank, hit.score, row) for rank, (hit, row) in enumerate(present, start=1)]
-        return Answer(results, ranking.model_id, ranking.generation)
+        return Answer(results, model, ranking.generation)
+
+    async def _model(self, connection: AsyncConnection, model_id: str) -> ModelRecord:
+        """What the database says of a model, asked once in the life of a service."""
+        if model_id not in self._models:
+            self._models[model_id] = await model_store.get(connection, model_id)
+        return self._models[model_id]

@@ -13,8 +13,10 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
+from model.checkpoint import describe_weights
 from model.cli import build_app
 from model.data.synthetic import write_scene
+from model.default_weights import DEMO_WEIGHTS
 from tests.docs.pages import ROOT, Block, blocks
 from tests.support import RunningService, wait_until
 
@@ -45,7 +47,8 @@ def test_the_weights_page_and_the_library_example_of_the_readme_run(tmp_path: Pa
     write_scene(tmp_path / "scene", people=1, cameras=1, frames=8)
     # One process for both: they share an import that takes seconds.
     output = run([*commands, Block("python run", library.text + example.text)], tmp_path)
-    assert "torch.Size([1, 320])\n320 0." in output
+    length = describe_weights(DEMO_WEIGHTS).config.descriptor_dim
+    assert f"tfclip-demo torch.Size([1, {length}])\n320 0." in output
 
 
 def test_what_the_weights_page_says_that_show_prints_is_printed(tmp_path: Path) -> None:

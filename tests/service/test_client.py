@@ -249,6 +249,16 @@ def test_search_options_become_parameters(script: Script, client: TfclipClient) 
     assert script.asked[1][1] == "/search?query_id=q"
 
 
+def test_an_answer_names_its_model_where_the_service_does(script: Script, client: TfclipClient) -> None:
+    ranking = {"query_id": "q", "model_id": "m", "generation": 1, "took_ms": 0.5, "results": []}
+    model = {"id": "m", "name": "tfclip-demo", "trained": True, "demo": True}
+    script.then(200, ranking | {"model": model}).then(200, ranking)
+    named = client.search("q").model
+    assert named is not None
+    assert (named.name, named.trained, named.demo) == ("tfclip-demo", True, True)
+    assert client.search("q").model is None
+
+
 def test_a_search_by_frames_is_repeated_because_it_stores_nothing(script: Script, client: TfclipClient) -> None:
     script.then_reset().then(200, {"query_id": None, "model_id": "m", "generation": 1, "took_ms": 0.5, "results": []})
     assert client.search_frames([JPEG]).query_id is None

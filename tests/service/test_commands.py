@@ -157,12 +157,16 @@ def test_a_search_ranks_the_others_and_keeps_to_its_filters(running_service: Run
     assert answer(running_service, "search", query["id"], "--gallery", "search", *timed)["results"] == []
 
 
-def test_a_search_prints_a_table_whose_ids_are_whole(running_service: RunningService, scene: Path) -> None:
+def test_a_search_prints_a_table_whose_ids_are_whole_and_says_what_answered(
+    running_service: RunningService, scene: Path
+) -> None:
     answer(running_service, "ingest", "folder", scene, "--gallery", "whole")
     ids = [item["id"] for item in answer(running_service, "tracklets", "list", "--gallery", "whole")["items"]]
     result = tfclip(running_service, "search", ids[0], "--gallery", "whole")
     assert result.exit_code == 0
     assert all(tracklet in result.stdout for tracklet in ids[1:])
+    assert "model tfclip-demo " in result.stdout
+    assert result.stderr == ("answered by demo weights, trained on drawn people only and not for use on people\n")
 
 
 def test_a_tracklet_is_shown_deleted_and_gone(running_service: RunningService, scene: Path) -> None:

@@ -10,9 +10,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from model import ModelConfig, new_model, save_model
-from model.checkpoint import model_id
+from model.checkpoint import describe_weights, model_id
 from model.cli import build_app
 from model.data.synthetic import write_scene
+from model.default_weights import DEMO_WEIGHTS
 from training.datasets.registry import read_data_set
 from training.evaluation import evaluate_model
 
@@ -145,8 +146,15 @@ def test_weights_come_from_the_environment_or_are_the_services_default(scene: Pa
     result = run(*arguments)
     default = document_of(result)
     assert default["weights"] is None
-    assert default["model_id"] == model_id(new_model(ModelConfig.preset("tiny"), seed=0))
-    assert "not trained" in result.stderr
+    assert default["model_id"] == describe_weights(DEMO_WEIGHTS).model_id
+    assert "tfclip-demo: demo weights, trained on drawn people only" in result.stderr
+
+
+def test_weights_that_learned_nothing_are_told(scene: Path, tmp_path: Path) -> None:
+    save_model(new_model(CONFIG, seed=3), tmp_path / "W.safetensors", {"trained": False})
+    result = run("--weights", tmp_path / "W.safetensors", "--dataset", "folder", "--root", scene, "--json")
+    assert result.exit_code == 0
+    assert "W.safetensors: untrained weights, whose rankings mean nothing" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -28,13 +28,15 @@ def choose_device(wanted: str) -> str:
 
 
 def open_network(weights: Path | None) -> "TFCLIP":
-    """Load the network, the service's default one when no weights are named, and say when it has learned nothing."""
+    """Load the network, the service's default one when no weights are named, and say when nobody should rely on it."""
+    from model.caution import caution
     from model.default_weights import open_model
 
     network, provenance = open_model(weights)
-    if not provenance.get("trained"):
-        which = "no --weights and no TFCLIP_WEIGHTS: a small network" if weights is None else str(weights)
-        console.print(f"note: {which} that was not trained on tracklets", highlight=False, markup=False, soft_wrap=True)
+    said = caution(trained=bool(provenance.get("trained")), demo=bool(provenance.get("demo")))
+    if said is not None:
+        which = f"no --weights and no TFCLIP_WEIGHTS: {provenance['name']}" if weights is None else str(weights)
+        console.print(f"note: {which}: {said}", highlight=False, markup=False, soft_wrap=True)
     return network
 
 

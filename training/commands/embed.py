@@ -26,7 +26,7 @@ def embed(
     out: Annotated[Path, typer.Option("--out", help="File to write (.npz); one of that name is replaced.")],
     weights: Annotated[
         Path | None,
-        typer.Option(envvar="TFCLIP_WEIGHTS", help="A .safetensors weights file.", show_default="an untrained network"),
+        typer.Option(envvar="TFCLIP_WEIGHTS", help="A .safetensors weights file.", show_default="the demo weights"),
     ] = None,
     batch_clips: BatchClipsOption = 16,
     device: DeviceOption = "auto",

@@ -40,7 +40,7 @@ def evaluate(
         typer.Option(
             envvar="TFCLIP_WEIGHTS",
             help="A .safetensors weights file, or an .npz of descriptors as `tfclip embed` writes it.",
-            show_default="an untrained network",
+            show_default="the demo weights",
         ),
     ] = None,
     split: SplitOption = 0,

@@ -1,0 +1,35 @@
+"""The scene of `tfclip demo`: drawn people who pass some of its cameras, and others who pass one and are gone."""
+
+from pathlib import Path
+
+import numpy as np
+
+from model.data.synthetic import JPEG_QUALITY, draw_tracklet
+
+SCENE_SEED = 4242
+"""Training draws scenes of seeds below 1000, and scenes of different seeds share neither people nor cameras: whoever is
+in this one, the demo weights have never seen."""
+CAMERAS, RETURNING, PASSING, FRAMES = 4, 16, 20, 8
+_HEIGHT = 128
+
+
+def passings() -> list[tuple[int, int]]:
+    """Who passes which camera, as numbers from 0: the first `RETURNING` people two or three cameras, the rest one."""
+    rng = np.random.default_rng(SCENE_SEED)
+    seen = []
+    for person in range(RETURNING + PASSING):
+        count = int(rng.integers(2, CAMERAS)) if person < RETURNING else 1
+        seen += [(person, int(camera)) for camera in sorted(rng.choice(CAMERAS, count, replace=False))]
+    return seen
+
+
+def write_demo_scene(root: Path) -> None:
+    """Draw the scene as a folder data set below `root`."""
+    for person, camera in passings():
+        folder = root / f"person-{person + 1:03d}" / f"camera-{camera + 1}" / "001"
+        folder.mkdir(parents=True)
+        # No other scene uses these seeds for another person or camera (`write_scene` counts the same way).
+        seeds = (SCENE_SEED << 32 | person, SCENE_SEED << 32 | camera)
+        images = draw_tracklet(*seeds, FRAMES, tracklet_seed=SCENE_SEED << 32, height=_HEIGHT)
+        for number, image in enumerate(images, start=1):
+            image.save(folder / f"{number:04d}.jpg", quality=JPEG_QUALITY)
