@@ -136,6 +136,8 @@ class TrainingConfig(_Section):
 
     Attributes:
         data_set: `mars`, `ls_vid`, `ilids_vid` or `folder`.
+        name: what the service and the commands call the model; by default the name of its file.
+        demo: whether they are to say, wherever they name it, that it is a demo.
         split: of `ilids_vid`, 0 to 9.
         network, memory, prompt, batches, augmentation, loss, optimiser, schedule: see there.
         held_out: share of the identities that is kept from training and evaluated (never choose by the test set);
@@ -153,6 +155,8 @@ class TrainingConfig(_Section):
 
     data_set: Literal["mars", "ls_vid", "ilids_vid", "folder"]
     network: Network
+    name: str | None = None
+    demo: bool = False
     split: Annotated[int, Field(ge=0, le=9)] = 0
     memory: Memory = Memory()
     prompt: Prompt = Prompt()

@@ -296,6 +296,10 @@ class Run:
             "epoch": epoch,
             "training_commit": source_state(),
         }
+        if self.config.name is not None:
+            provenance["name"] = self.config.name
+        if self.config.demo:
+            provenance["demo"] = True
         if metrics is not None:
             provenance["held_out"] = metrics
         save_model(self.model, path, provenance)
