@@ -1,0 +1,27 @@
+"""What a frame costs: multiply-adds of the network at test (method.md 2.7)."""
+
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from model.tfclip import TFCLIP
+
+
+def multiply_adds_per_frame(model: TFCLIP) -> int:
+    """Count the multiply-adds of matrix products and convolutions for one clip, over its frames.
+
+    Everything that describes a clip is counted: patches, every block with its attention maps, the projection of all
+    tokens, TMD and the temporal fusion. What only training needs is not: SSP, necks, classifiers.
+
+    Args:
+        model: of any weights, on any device; nothing is computed with it.
+    """
+    with torch.device("meta"):
+        twin = TFCLIP(model.config, model.image)
+        frames = torch.empty(1, model.config.clip_length, 3, model.image.height, model.image.width)
+    # In evaluation mode, and in fused attention, PyTorch runs kernels that its counter does not know. The twin has no
+    # dropout, so that training mode computes the same.
+    twin.train()
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+        twin(frames)
+    return int(counter.get_total_flops()) // (2 * model.config.clip_length)
