@@ -5,7 +5,7 @@ from typing import Any, Self
 
 FUSIONS = ("mean", "conv1d", "transformer_cls", "transformer_residual")
 
-_LATER: dict[str, Any] = {"temporal_fusion": "mean"}
+_LATER: dict[str, Any] = {"temporal_fusion": "mean", "memory_diffusion": True}
 """Fields that came after the first weights files, with their defaults."""
 
 MLP_RATIO = 4
@@ -28,6 +28,8 @@ class ModelConfig:
         temporal_memory_diffusion: whether the network has TMD and the descriptor its part `g`.
         detach_temporal_input: whether TMD's losses stop before the frame encoder (method.md 2.4).
         temporal_fusion: how `v` is made of the frames' vectors: one of `FUSIONS`; TF-CLIP's is `mean` (method.md 7.4).
+        memory_diffusion: whether TMD has its second half, Memory Diffusion; without it `g` is the mean of the frame
+            memories (method.md 7.3).
 
     Raises:
         ValueError: a size is not positive, or sizes do not divide as they must.
@@ -45,6 +47,7 @@ class ModelConfig:
     temporal_memory_diffusion: bool = True
     detach_temporal_input: bool = True
     temporal_fusion: str = "mean"
+    memory_diffusion: bool = True
 
     def __post_init__(self) -> None:
         for field in fields(self):

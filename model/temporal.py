@@ -49,19 +49,21 @@ class TemporalMemoryDiffusion(nn.Module):
     """TMD = TMC, then MD, then the mean over tokens. It knows no order of frames: permuting them permutes the output.
 
     Args:
-        config: sizes; `detach_temporal_input` stops gradients at the input.
+        config: sizes; `detach_temporal_input` stops gradients at the input, without `memory_diffusion` it is TMC alone.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.detach_input = config.detach_temporal_input
         self.construction = TemporalMemoryConstruction(config)
-        self.diffusion = MemoryDiffusion(config)
+        self.diffusion = MemoryDiffusion(config) if config.memory_diffusion else None
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Turn the encoder's tokens (B, T, N, width) into frame features (B, T, width), g_f of method.md 2.1."""
         if self.detach_input:
             tokens = tokens.detach()
-        memories = self.construction(tokens)
+        memories: Tensor = self.construction(tokens)
+        if self.diffusion is None:
+            return memories
         diffused: Tensor = self.diffusion(tokens.flatten(0, 1), memories.flatten(0, 1))
         return diffused.mean(dim=1).view_as(memories)
