@@ -13,7 +13,8 @@ Kind = Literal["text", "mark", "percent", "difference", "millions", "giga", "min
 """How a column is shown.
 
 `percent` and `difference` are fractions in JSON and per cent in Markdown, the second with its sign; `mark` is a bool
-and an x; `millions`, `giga` and `minutes` (of seconds) are divided; `count` is whole; `number` has three decimals.
+and an x; `millions`, `giga` and `minutes` (of seconds) are divided, and have more decimals below 1; `count` is whole;
+`number` has three decimals.
 """
 
 _DIVISORS = {"percent": 0.01, "difference": 0.01, "millions": 1e6, "giga": 1e9, "minutes": 60.0}
@@ -144,5 +145,8 @@ def _shown(value: Value, kind: Kind) -> str:
 
 
 def _number(value: float, kind: Kind) -> str:
+    value /= _DIVISORS.get(kind, 1.0)
+    if kind in ("millions", "giga", "minutes") and 0 < abs(value) < 1:
+        return f"{value:.2g}"
     sign = "+" if kind == "difference" else ""
-    return f"{value / _DIVISORS.get(kind, 1.0):{sign},.{_DECIMALS.get(kind, 3)}f}"
+    return f"{value:{sign},.{_DECIMALS.get(kind, 3)}f}"

@@ -4,7 +4,7 @@ from importlib import import_module
 
 import typer
 
-_MODULES: tuple[str, ...] = ()
+_MODULES = ("components", "temporal_fusion", "ssp_depth")
 
 
 def register(app: typer.Typer) -> None:
