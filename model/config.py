@@ -14,6 +14,7 @@ _LATER: dict[str, Any] = {
     "temporal_positions": False,
     "temporal_gradient": 1.0,
     "stem": "patch",
+    "memory_diffusion": True,
 }
 """Fields that came after the first weights files, with their defaults."""
 
@@ -42,6 +43,8 @@ class ModelConfig:
         temporal_positions: whether TMD knows the order of frames, by learned vectors for the places in a clip
             (method.md 8.2); clips are then of at most `clip_length` frames.
         temporal_fusion: how `v` is made of the frames' vectors: one of `FUSIONS`; TF-CLIP's is `mean` (method.md 7.4).
+        memory_diffusion: whether TMD has its second half, Memory Diffusion; without it `g` is the mean of the frame
+            memories (method.md 7.3).
         stem: how a frame becomes patches: `patch` is CLIP's single convolution; `convolutional` is `ConvolutionalStem`,
             for encoders that start from random numbers.
 
@@ -63,6 +66,7 @@ class ModelConfig:
     temporal_fusion: str = "mean"
     temporal_positions: bool = False
     temporal_gradient: float = 1.0
+    memory_diffusion: bool = True
     stem: str = "patch"
 
     def __post_init__(self) -> None:
