@@ -93,7 +93,7 @@ def name_of(device: torch.device) -> str:
     """In words, what computes: times mean nothing without it."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
+    return f"{platform.machine()} CPU, threads: {torch.get_num_threads()}"
 
 
 def sampling_table(
@@ -125,7 +125,7 @@ def sampling_table(
     for name, group in _groups(list(seeds[0])).items():
         found = [_over_draws([findings[one] for one in group]) for findings in seeds]
         precision, hit = summarise_seeds([one.figures for one in found])
-        row: dict[str, Value] = {"sampling": name, "mAP": precision, "rank_1": hit}
+        row: dict[str, Value] = {"sampling": name, "mAP": precision, "rank-1": hit}
         if group[0] != DENSE:
             gains = [one.figures.minus(findings[DENSE].figures) for one, findings in zip(found, seeds, strict=True)]
             row["difference"] = summarise_seeds(gains)[0]
@@ -155,7 +155,7 @@ _COLUMNS = (
     Column("cap", "cap", "count"),
     Column("longer", "longer tracklets %", "percent"),
     Column("mAP", "mAP %", "percent"),
-    Column("rank_1", "rank-1 %", "percent"),
+    Column("rank-1", "R1 %", "percent"),
     Column("difference", "mAP over all frames", "difference"),
     Column("frames", "frames a tracklet", "number"),
     Column("clips", "clips a tracklet", "number"),

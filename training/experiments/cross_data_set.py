@@ -24,7 +24,7 @@ PAPER: Mapping[str, tuple[float | None, float]] = {
     "ls_vid": (0.838, 0.904),
     "ilids_vid": (None, 0.945),
 }
-"""mAP and rank-1 of TF-CLIP where it learned from the same data set (method.md 7.1). The paper crosses none."""
+"""The paper's mAP and rank-1 of TF-CLIP where it learned from the same data set; it crosses none."""
 
 
 @dataclass(frozen=True)
@@ -108,16 +108,16 @@ def crossing_table(crossing: Crossing, sets: Sequence[NamedSet], config: Trainin
             "seconds": over_seeds([one.seconds for one in cells]),
         }
         rows += [{"learned": name, **_measured_row(crossing, name, other), **costs} for other in sets]
-    papers = any(row.get("paper_rank_1") is not None for row in rows)
+    papers = any(row.get("paper_rank-1") is not None for row in rows)
     columns = [
         Column("learned", "learned from"),
         Column("measured", "measured on"),
         Column("mAP", "mAP %", "percent"),
-        Column("rank_1", "rank-1 %", "percent"),
+        Column("rank-1", "R1 %", "percent"),
         Column("drop_mAP", "drop in mAP", "difference"),
-        Column("drop_rank_1", "drop in rank-1", "difference"),
-        *([Column("paper_mAP", "paper's mAP %", "percent")] if papers else []),
-        *([Column("paper_rank_1", "paper's rank-1 %", "percent")] if papers else []),
+        Column("drop_rank-1", "drop in R1", "difference"),
+        *([Column("paper_mAP", "paper: mAP %", "percent")] if papers else []),
+        *([Column("paper_rank-1", "paper: R1 %", "percent")] if papers else []),
         Column("parameters", "parameters, M", "millions"),
         Column("flops", "FLOPs a frame, G", "giga"),
         Column("seconds", "training, min", "minutes"),
@@ -128,13 +128,13 @@ def crossing_table(crossing: Crossing, sets: Sequence[NamedSet], config: Trainin
 def _measured_row(crossing: Crossing, learned: str, other: NamedSet) -> dict[str, Value]:
     found = crossing.figures[learned, other.name]
     precision, hit = summarise_seeds(found)
-    row: dict[str, Value] = {"measured": other.name, "mAP": precision, "rank_1": hit}
+    row: dict[str, Value] = {"measured": other.name, "mAP": precision, "rank-1": hit}
     if learned == other.name:
-        row["paper_mAP"], row["paper_rank_1"] = PAPER.get(other.layout, (None, None))
+        row["paper_mAP"], row["paper_rank-1"] = PAPER.get(other.layout, (None, None))
     elif other.name in crossing.trained:
         own = crossing.figures[other.name, other.name]
         losses = [at_home.minus(away) for at_home, away in zip(own, found, strict=True)]
-        row["drop_mAP"], row["drop_rank_1"] = summarise_seeds(losses)
+        row["drop_mAP"], row["drop_rank-1"] = summarise_seeds(losses)
     return row
 
 

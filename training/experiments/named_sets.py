@@ -88,6 +88,6 @@ def _read(name: str, layout: str, root: Path, split: int) -> NamedSet:
     if both:
         raise DataSetError(
             f"{root}: {len(both)} of the identities in val/ are in train/ too, such as {min(both)}: expected other "
-            "people to measure on"
+            "people to measure on, under other names"
         )
     return NamedSet(name, layout, learned, asked)

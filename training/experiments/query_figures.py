@@ -42,12 +42,12 @@ class QueryFigures:
     @classmethod
     def from_dict(cls, document: dict[str, Any]) -> Self:
         """Return what `to_dict` wrote."""
-        return cls(np.array(document["identities"]), np.array([document["average_precisions"], document["rank_1"]]))
+        return cls(np.array(document["identities"]), np.array([document["average_precisions"], document["rank-1"]]))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as JSON types."""
         precisions, hits = self.values.tolist()
-        return {"identities": self.identities.tolist(), "average_precisions": precisions, "rank_1": hits}
+        return {"identities": self.identities.tolist(), "average_precisions": precisions, "rank-1": hits}
 
     @property
     def means(self) -> tuple[float, float]:

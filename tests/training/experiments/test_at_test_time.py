@@ -80,7 +80,7 @@ def test_figures_are_those_of_an_evaluation(roots: tuple[Path, Path], out: Path)
         (rows[-1], [evaluate_model(network, data, clips="rrs") for network in networks]),
     ):
         assert row["mAP"]["values"] == pytest.approx([one.mAP for one in found])
-        assert row["rank_1"]["values"] == pytest.approx([one.rank(1) for one in found])
+        assert row["rank-1"]["values"] == pytest.approx([one.rank(1) for one in found])
     for row in rows[1:]:
         assert row["difference"]["mean"] == pytest.approx(row["mAP"]["mean"] - rows[0]["mAP"]["mean"])
         low, high = row["difference"]["interval"]
