@@ -151,6 +151,11 @@ def _notes(crossing: Crossing, sets: Sequence[NamedSet], config: TrainingConfig)
         *(one.in_words() for one in sets),
         "FLOPs are multiply-adds, as the paper counts them.",
     ]
+    public = {one.layout for one in sets if one.name in crossing.trained} & PAPER.keys()
+    if public:
+        notes.append("The paper's figures are of ViT-B/16 that started from CLIP and knew the data set's cameras.")
+    if "ilids_vid" in public:
+        notes.append(f"Split {config.split} of iLIDS-VID; the paper's figure is the mean over ten.")
     if config.network.camera_embedding:
         notes.append("The config's camera embedding was switched off: one data set's cameras are not another's.")
     if absent := [one.name for one in sets if one.name not in crossing.trained]:
