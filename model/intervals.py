@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from model.metrics import RetrievalMetrics
@@ -49,14 +50,41 @@ def bootstrap_intervals(
     if len(query_identities) != metrics.queries + metrics.skipped:
         raise ValueError(f"{len(query_identities)} identities, expected {metrics.queries + metrics.skipped}")
     identities = query_identities.cpu()[metrics.query_indices].numpy()
+    values = np.stack([metrics.average_precisions.numpy(), metrics.first_hits.numpy() == 1])
+    precision, hits = mean_intervals(values, identities, resamples=resamples, seed=seed)
+    return RetrievalIntervals(precision, hits, resamples)
+
+
+def mean_intervals(
+    values: NDArray[Any], identities: NDArray[Any], *, resamples: int = 2000, seed: int = 0
+) -> list[tuple[float, float]]:
+    """Intervals of means over queries, by drawing the queries' identities again.
+
+    Every row is measured with the same draws. So a row of differences between two networks' figures has the interval of
+    the difference, in which people who are hard for both count for little; and a row of means over seeds that of the
+    mean over seeds.
+
+    Args:
+        values: (K, V) numbers, K rows of a figure for each query.
+        identities: (V,) whose query each is, in any names.
+        resamples: how many draws, >= 1.
+        seed: of the draws.
+
+    Returns:
+        K lower and upper ends of 95 %.
+
+    Raises:
+        ValueError: the shapes do not fit.
+    """
+    if values.ndim != 2 or identities.shape != values.shape[1:] or not len(identities):
+        raise ValueError(f"values are {values.shape} and identities {identities.shape}, expected (K, V) and (V,)")
     _, owner = np.unique(identities, return_inverse=True)
     queries = np.bincount(owner)
-    precision = np.bincount(owner, metrics.average_precisions.numpy())
-    hits = np.bincount(owner, metrics.first_hits.numpy() == 1)
+    sums = np.stack([np.bincount(owner, row) for row in values])
     rng = np.random.default_rng(seed)
-    figures = np.empty((resamples, 2))
+    figures = np.empty((resamples, len(values)))
     for figure in figures:
         drawn = rng.integers(len(queries), size=len(queries))
-        figure[:] = np.array([precision[drawn].sum(), hits[drawn].sum()]) / queries[drawn].sum()
+        figure[:] = sums[:, drawn].sum(axis=1) / queries[drawn].sum()
     low, high = np.quantile(figures, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
-    return RetrievalIntervals((float(low[0]), float(high[0])), (float(low[1]), float(high[1])), resamples)
+    return list(zip(low.tolist(), high.tolist(), strict=True))

@@ -179,6 +179,17 @@ def rank(data: DataSet, descriptors: Tensor, *, rerank: bool = False) -> Ranking
     return Rankings(k_reciprocal_distances(query, gallery, copies=copies), labels)
 
 
+def read_frames(paths: Sequence[Path], image: ImageSpecification) -> Tensor:
+    """Decode frames as the network expects them, (n, 3, H, W) float32; one that is named several times is decoded once.
+
+    Raises:
+        DataSetError: a frame cannot be read.
+    """
+    distinct = list(dict.fromkeys(paths))
+    frames = to_tensor([_open(path) for path in distinct], image)
+    return frames[[distinct.index(path) for path in paths]]
+
+
 def _plan(frame_count: int, clip_length: int, clips: ClipChoice) -> list[list[int]]:
     if clips == "dense":
         return dense_clips(frame_count, clip_length)
@@ -193,7 +204,7 @@ def _decoded(
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
 
         def start(count: int) -> Iterator[tuple[_Clip, Future[Tensor]]]:
-            return ((clip, pool.submit(_read, clip.frames, image)) for clip in islice(clips, count))
+            return ((clip, pool.submit(read_frames, clip.frames, image)) for clip in islice(clips, count))
 
         coming = deque(start(_AHEAD * batch_clips))
         try:
@@ -203,13 +214,6 @@ def _decoded(
                 yield [(clip, pixels.result()) for clip, pixels in batch]
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def _read(paths: tuple[Path, ...], image: ImageSpecification) -> Tensor:
-    """(T, 3, H, W) of one clip; a frame that fills it several times is decoded once."""
-    distinct = list(dict.fromkeys(paths))
-    frames = to_tensor([_open(path) for path in distinct], image)
-    return frames[[distinct.index(path) for path in paths]]
 
 
 def _open(path: Path) -> Image.Image:

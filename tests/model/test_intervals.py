@@ -1,9 +1,10 @@
 """Bootstrap intervals: against the normal approximation, and where they are known."""
 
+import numpy as np
 import pytest
 import torch
 
-from model.intervals import bootstrap_intervals
+from model.intervals import bootstrap_intervals, mean_intervals
 from model.metrics import RetrievalLabels, evaluate_distances
 
 
@@ -46,3 +47,20 @@ def test_skipped_queries_count_for_no_interval() -> None:
     assert bootstrap_intervals(metrics, identities).mAP == (1, 1)
     with pytest.raises(ValueError, match="2 identities, expected 3"):
         bootstrap_intervals(metrics, identities[:2])
+
+
+def test_the_rows_of_one_call_are_measured_with_the_same_draws() -> None:
+    rng = np.random.default_rng(0)
+    identities = np.repeat([f"person {number}" for number in range(30)], 2)
+    easy = np.repeat(rng.random(30), 2)
+    better, worse = easy + 0.1, easy
+    first, second, difference = mean_intervals(np.stack([better, worse, better - worse]), identities)
+    assert first == pytest.approx([end + 0.1 for end in second])
+    assert second[1] - second[0] > 0.1
+    # Better by as much for everybody: the difference is known exactly, however unlike the people are.
+    assert difference == pytest.approx((0.1, 0.1))
+
+
+def test_values_of_other_queries_than_the_identities_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"values are \(1, 3\) and identities \(2,\)"):
+        mean_intervals(np.zeros((1, 3)), np.array([1, 2]))

@@ -104,7 +104,7 @@ def test_few_clips_exist_at_one_time_however_long_a_tracklet_is(
     network: TFCLIP, data: DataSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read, described, ahead = 0, 0, 0
-    really_read = training.evaluation._read
+    really_read = training.evaluation.read_frames
 
     def counting(paths: tuple[Path, ...], image: ImageSpecification) -> Tensor:
         nonlocal read
@@ -115,7 +115,7 @@ def test_few_clips_exist_at_one_time_however_long_a_tracklet_is(
         nonlocal described, ahead
         ahead, described = max(ahead, read - described), done
 
-    monkeypatch.setattr(training.evaluation, "_read", counting)
+    monkeypatch.setattr(training.evaluation, "read_frames", counting)
     long = replace(data.query[0], frames=data.query[0].frames * 800)
     describe_tracklets(network, [long], batch_clips=4, progress=watching)
     assert described == 200
