@@ -15,7 +15,8 @@ from training.experiments.verification import Numbers, Verification
 COMPARED_FROM = 10
 """A group of fewer people is not compared: its interval is hardly wider than what a single person does to it."""
 
-_RESAMPLES = 2000
+RESAMPLES = 2000
+"""Draws of people, and dealings of groups by lot."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def compare_groups(
     groups: Mapping[str, Sequence[str]],
     verifications: Mapping[str, Verification],
     *,
-    resamples: int = _RESAMPLES,
+    resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> dict[tuple[str, str, str], GroupFigure]:
     """Measure every group of every trait, and compare each with the trait's other groups together.
@@ -88,7 +89,7 @@ def compare_groups(
                 drawn = one.share(draws * inside[number], draws)
                 size = int(inside[number].sum())
                 measured[trait, name, one.figure] = _Measured(
-                    min(size, people - size), values[number][0], drawn, differences[number][0], by_lot[number]
+                    size, people - size, values[number][0], drawn, differences[number][0], by_lot[number]
                 )
     comparisons = max(1, sum(one.comparable for one in measured.values()))
     return {key: one.figure(comparisons) for key, one in measured.items()}
@@ -133,9 +134,10 @@ class _Counted:
 
 @dataclass(frozen=True, eq=False)
 class _Measured:
-    """A group's figure, and what draws and lots make of it; `smaller`: people in the group, or outside if fewer."""
+    """A group's figure, and what draws and lots make of it; `size` and `others`: people in the group and outside."""
 
-    smaller: int
+    size: int
+    others: int
     value: float
     drawn: Numbers
     difference: float
@@ -144,13 +146,14 @@ class _Measured:
     @property
     def comparable(self) -> bool:
         """Whether there are people enough on both sides, something to count, and lots that differ."""
-        return self.smaller >= COMPARED_FROM and not np.isnan(self.difference) and bool(np.nanstd(self.by_lot) > 0)
+        enough = min(self.size, self.others) >= COMPARED_FROM
+        return enough and not np.isnan(self.difference) and bool(np.nanstd(self.by_lot) > 0)
 
     def figure(self, comparisons: int) -> GroupFigure:
         """What is reported, when so many differences are asked after."""
         value = None if np.isnan(self.value) else float(self.value)
         difference = None if np.isnan(self.difference) else float(self.difference)
-        if self.smaller < COMPARED_FROM or value is None:
+        if self.size < COMPARED_FROM or value is None:
             return GroupFigure(value, None, difference, None, False, False)
         interval = _middle(self.drawn) if np.nanstd(self.drawn) > 0 else None
         if not self.comparable or difference is None:
