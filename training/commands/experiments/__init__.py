@@ -4,7 +4,7 @@ from importlib import import_module
 
 import typer
 
-_MODULES = ("components", "temporal_fusion", "ssp_depth", "subgroups")
+_MODULES = ("components", "temporal_fusion", "ssp_depth", "alignment", "subgroups")
 
 
 def register(app: typer.Typer) -> None:
