@@ -87,8 +87,10 @@ def plot_alignment(sides: Sides, picture: Path) -> None:
         plane.set_xlabel("first principal component")
         plane.set_ylabel("second")
         plane.legend(fontsize="small")
-        for name, values in zip(("partners", "others"), partner_cosines(first, second), strict=True):
-            cosines.hist(values.numpy(), bins=40, density=True, alpha=0.6, label=name)
+        matched, others = (values.numpy() for values in partner_cosines(first, second))
+        span = (min(matched.min(), others.min()), max(matched.max(), others.max()))
+        for name, values in (("partners", matched), ("others", others)):
+            cosines.hist(values, bins=30, range=span, density=True, alpha=0.6, label=name)
         cosines.set_xlabel(f"cosine, {pair}")
         cosines.set_ylabel("density")
         cosines.legend(fontsize="small")
