@@ -95,11 +95,6 @@ def compare_groups(
     return {key: one.figure(comparisons) for key, one in measured.items()}
 
 
-def comparisons_in(figures: Mapping[tuple[str, str, str], GroupFigure]) -> int:
-    """How many differences were asked after; at 95 % one in twenty comes out by chance."""
-    return sum(one.chance is not None for one in figures.values())
-
-
 @dataclass(frozen=True, eq=False)
 class _Counted:
     """What a figure is a ratio of, for each person or for each pair of people.
