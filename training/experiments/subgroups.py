@@ -191,8 +191,8 @@ def _notes(result: Mapping[str, Any], scene: Scene) -> tuple[str, ...]:
         f"{asked:,} differences were asked after; about {0.05 * asked:.0f} come out by chance, {differing:,} did. "
         f"* holds when all of them count as one question: {certain:,}. Groups of fewer than {COMPARED_FROM} people are "
         "not compared.",
-        "Drawn people say nothing about real ones, except where the reason is in the picture and not in the drawing: "
-        "dark cloth has little contrast, so less is left to tell its wearers apart by.",
+        "Drawn people say nothing about real ones, except where the reason lies in the picture itself, such as how "
+        "much contrast a camera leaves in dark or in light cloth.",
     )
 
 
