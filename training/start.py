@@ -80,7 +80,7 @@ def clip_file(network: Network) -> Path:
     path = Path(network.start)
     if network.start == "random" or _is_weights_file(path):
         raise WeightsError(
-            f"memory.kind is text and network.start is {network.start}, expected CLIP weights with a text tower: "
+            f"network.start is {network.start}, expected CLIP weights with a text tower: "
             "openai or the path of a CLIP file"
         )
     return path

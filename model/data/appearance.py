@@ -81,7 +81,12 @@ _BAG: Palette = (
 
 @dataclass(frozen=True)
 class Body:
-    """Build, in fractions of the standing height: half widths, half depth, height of the hips, size of the head."""
+    """Build, in fractions of the standing height: half widths, half depth, height of the hips, size of the head.
+
+    Attributes:
+        weight: how heavy the build is, 0 the middle, in standard deviations of what is drawn.
+        tone: place of the skin between the lightest, 0, and the darkest, 1.
+    """
 
     shoulders: float
     waist: float
@@ -91,6 +96,8 @@ class Body:
     head: float
     girth: float
     skin: Colour
+    weight: float
+    tone: float
 
 
 @dataclass(frozen=True)
@@ -176,7 +183,7 @@ def draw_appearance(identity_seed: int) -> Appearance:
 def _body(rng: np.random.Generator) -> Body:
     weight = float(np.clip(rng.normal(0, 1), -1.8, 2.5))
     shoulders = float(rng.uniform(0.106, 0.13)) + 0.006 * weight
-    tone = rng.uniform(0, len(_SKIN) - 1)
+    tone = float(rng.uniform(0, len(_SKIN) - 1))
     return Body(
         shoulders=shoulders,
         waist=0.086 + 0.013 * weight,
@@ -186,6 +193,8 @@ def _body(rng: np.random.Generator) -> Body:
         head=float(rng.uniform(0.92, 1.12)),
         girth=0.037 + 0.005 * weight,
         skin=_between(_SKIN[int(tone)], _SKIN[min(int(tone) + 1, len(_SKIN) - 1)], tone % 1),
+        weight=weight,
+        tone=tone / (len(_SKIN) - 1),
     )
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from model.data.appearance import draw_appearance
+from model.data.appearance import Appearance, draw_appearance
 from model.data.figure import Figure, draw_person, dress
 from model.data.folder import FolderTracklet
 from model.data.skeleton import Arms, Pose
@@ -196,15 +196,28 @@ def _passed(person: int, cameras: int, passes: int | None, seed: int) -> list[in
     return sorted(int(camera) for camera in chosen)
 
 
+def scene_people(people: int, seed: int = 0) -> dict[str, Appearance]:
+    """How the first `people` of the scene `seed` look, by the names of their folders."""
+    return {_person_name(person): draw_appearance(_seed_in(seed, person)) for person in range(people)}
+
+
+def _person_name(person: int) -> str:
+    return f"person-{person + 1:03d}"
+
+
+def _seed_in(scene: int, number: int) -> int:
+    """The seed of a scene's person, camera or passing; no other scene uses it for another number."""
+    return scene << 32 | number
+
+
 def _write_tracklet(
     job: tuple[int, int, int], *, root: Path, frames: int, seed: int, height: int, difficulty: tuple[float, float]
 ) -> FolderTracklet:
     person, camera, passing = job
-    name = (f"person-{person + 1:03d}", f"camera-{camera + 1}", f"{passing + 1:03d}")
+    name = (_person_name(person), f"camera-{camera + 1}", f"{passing + 1:03d}")
     folder = root.joinpath(*name)
     folder.mkdir(parents=True, exist_ok=True)
-    # No other scene uses these seeds for another number.
-    seeds = [seed << 32 | number for number in job]
+    seeds = [_seed_in(seed, number) for number in job]
     share = np.random.default_rng([0x9C, seeds[1]]).random()
     images = draw_tracklet(
         seeds[0],

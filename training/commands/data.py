@@ -1,5 +1,6 @@
 """`tfclip data`: look a data set over before training does, and draw one of people who do not exist."""
 
+import json
 import os
 from pathlib import Path
 from typing import Annotated, Literal
@@ -92,6 +93,10 @@ def synthesize(
         int | None, typer.Option(min=1, help="Processes that draw.", show_default="one for each CPU")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write into a folder that is not empty.")] = False,
+    descriptions: Annotated[
+        Path | None,
+        typer.Option(help="JSON file to write besides: a sentence about each person.", show_default=False),
+    ] = None,
 ) -> None:
     """Draw tracklets of people who do not exist; the same for the same numbers."""
     if out.exists() and not out.is_dir():
@@ -100,7 +105,8 @@ def synthesize(
         raise CommandError(f"{out} is not empty: choose another --out, or write into it with --force.")
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from model.data.synthetic import write_scene
+    from model.data.descriptions import describe_person
+    from model.data.synthetic import scene_people, write_scene
 
     total = people * (passes or cameras) * tracklets
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -121,6 +127,9 @@ def synthesize(
                 workers=workers or os.cpu_count() or 1,
                 progress=lambda written: bar.update(task, completed=written),
             )
+            if descriptions is not None:
+                said = {name: describe_person(person) for name, person in scene_people(people, seed).items()}
+                descriptions.write_text(json.dumps(said, indent=2) + "\n")
         except ValueError as error:
             raise CommandError(str(error)) from error
         except OSError as error:

@@ -9,16 +9,16 @@ from typing import Any, Literal
 
 from training.run_folder import write_text
 
-Kind = Literal["text", "mark", "percent", "difference", "millions", "giga", "minutes", "count", "number"]
+Kind = Literal["text", "mark", "percent", "rate", "difference", "millions", "giga", "minutes", "count", "number"]
 """How a column is shown.
 
-`percent` and `difference` are fractions in JSON and per cent in Markdown, the second with its sign; `mark` is a bool
-and an x; `millions`, `giga` and `minutes` (of seconds) are divided, and have more decimals below 1; `count` is whole;
-`number` has three decimals.
+`percent`, `rate` and `difference` are fractions in JSON and per cent in Markdown, the second, for what is rare, with
+two decimals, the third with its sign; `mark` is a bool and an x; `millions`, `giga` and `minutes` (of seconds) are
+divided, and have more decimals below 1; `count` is whole; `number` has three decimals.
 """
 
-_DIVISORS = {"percent": 0.01, "difference": 0.01, "millions": 1e6, "giga": 1e9, "minutes": 60.0}
-_DECIMALS = {"percent": 1, "difference": 1, "millions": 2, "giga": 2, "minutes": 1, "count": 0, "number": 3}
+_DIVISORS = {"percent": 0.01, "rate": 0.01, "difference": 0.01, "millions": 1e6, "giga": 1e9, "minutes": 60.0}
+_DECIMALS = {"percent": 1, "rate": 2, "difference": 1, "millions": 2, "giga": 2, "minutes": 1, "count": 0, "number": 3}
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from importlib import import_module
 
 import typer
 
-_MODULES = ("components", "temporal_fusion", "ssp_depth", "cross_data_set", "at_test_time")
+_MODULES = ("components", "temporal_fusion", "ssp_depth", "cross_data_set", "at_test_time", "alignment", "subgroups")
 
 
 def register(app: typer.Typer) -> None:
