@@ -77,4 +77,7 @@ def _root(
 
 
 if __name__ == "__main__":
-    main()
+    # By its name, so that `python -m model.cli` and the commands mean the same CommandError.
+    from model.cli import main as run
+
+    run()

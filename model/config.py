@@ -5,7 +5,12 @@ from typing import Any, Self
 
 FUSIONS = ("mean", "conv1d", "transformer_cls", "transformer_residual")
 
-_LATER: dict[str, Any] = {"temporal_fusion": "mean", "temporal_positions": False, "temporal_gradient": 1.0}
+_LATER: dict[str, Any] = {
+    "temporal_fusion": "mean",
+    "memory_diffusion": True,
+    "temporal_positions": False,
+    "temporal_gradient": 1.0,
+}
 """Fields that came after the first weights files, with their defaults."""
 
 MLP_RATIO = 4
@@ -33,6 +38,8 @@ class ModelConfig:
         temporal_positions: whether TMD knows the order of frames, by learned vectors for the places in a clip
             (method.md 8.2); clips are then of at most `clip_length` frames.
         temporal_fusion: how `v` is made of the frames' vectors: one of `FUSIONS`; TF-CLIP's is `mean` (method.md 7.4).
+        memory_diffusion: whether TMD has its second half, Memory Diffusion; without it `g` is the mean of the frame
+            memories (method.md 7.3).
 
     Raises:
         ValueError: a size is not positive, or sizes do not divide as they must.
@@ -50,6 +57,7 @@ class ModelConfig:
     temporal_memory_diffusion: bool = True
     detach_temporal_input: bool = True
     temporal_fusion: str = "mean"
+    memory_diffusion: bool = True
     temporal_positions: bool = False
     temporal_gradient: float = 1.0
 

@@ -61,14 +61,15 @@ class TemporalMemoryDiffusion(nn.Module):
     Without `temporal_positions` it knows no order of frames: permuting them permutes the output.
 
     Args:
-        config: sizes; `detach_temporal_input` stops gradients at the input, `temporal_gradient` lets a share through.
+        config: sizes; `detach_temporal_input` stops gradients at the input, `temporal_gradient` lets a share through,
+            without `memory_diffusion` it is TMC alone.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.gradient = 0.0 if config.detach_temporal_input else config.temporal_gradient
         self.construction = TemporalMemoryConstruction(config)
-        self.diffusion = MemoryDiffusion(config)
+        self.diffusion = MemoryDiffusion(config) if config.memory_diffusion else None
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Turn the encoder's tokens (B, T, N, width) into frame features (B, T, width), g_f of method.md 2.1.
@@ -80,7 +81,9 @@ class TemporalMemoryDiffusion(nn.Module):
             tokens = tokens.detach()
         elif self.gradient < 1:
             tokens = _ShareOfGradient.apply(tokens, self.gradient)
-        memories = self.construction(tokens)
+        memories: Tensor = self.construction(tokens)
+        if self.diffusion is None:
+            return memories
         diffused: Tensor = self.diffusion(tokens.flatten(0, 1), memories.flatten(0, 1))
         return diffused.mean(dim=1).view_as(memories)
 

@@ -71,14 +71,15 @@ class Progress:
         left = took * (self._epochs - epoch)
         self.note(
             f"epoch {epoch}/{self._epochs}: loss {means['loss_total']:.3f}, accuracy {means['accuracy']:.3f}, "
-            f"{self._rate():.0f} frames/s, {took:.0f} s, about {_duration(left)} left"
+            f"{self._rate():.0f} frames/s, {took:.0f} s, about {duration(left)} left"
         )
 
     def _rate(self) -> float:
         return self._frames / max(1e-9, time.monotonic() - self._began)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """A time in words: seconds, minutes or hours."""
     minutes = round(seconds / 60)
     if minutes < 1:
         return f"{seconds:.0f} s"

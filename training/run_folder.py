@@ -81,7 +81,7 @@ class RunFolder:
             write_text(path, yaml.safe_dump(document, sort_keys=False))
             return
         earlier = yaml.safe_load(path.read_text())
-        if difference := _first_difference(earlier, document):
+        if difference := first_difference(earlier, document):
             raise ConfigError(f"{self.root} was started with another config: {difference}")
 
     def keep_json(self, name: str, document: Any) -> None:
@@ -133,10 +133,11 @@ def write_text(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def _first_difference(earlier: Any, now: Any, path: str = "") -> str | None:
+def first_difference(earlier: Any, now: Any, path: str = "") -> str | None:
+    """In words, the first place where two JSON documents differ, by name of key; None when they are equal."""
     if isinstance(earlier, dict) and isinstance(now, dict):
         for key in sorted(earlier.keys() | now.keys()):
-            found = _first_difference(earlier.get(key), now.get(key), f"{path}.{key}" if path else key)
+            found = first_difference(earlier.get(key), now.get(key), f"{path}.{key}" if path else key)
             if found:
                 return found
         return None

@@ -105,6 +105,22 @@ def test_a_temporal_part_that_is_not_detached_reaches_the_encoder(config: ModelC
     assert network.encoder.visual.conv1.weight.grad.abs().max() > 0
 
 
+def test_without_memory_diffusion_the_frame_features_are_the_frame_memories(config: ModelConfig) -> None:
+    network = new_model(replace(config, memory_diffusion=False))
+    assert network.temporal is not None
+    tokens = torch.randn(2, 4, 9, 32)
+    with torch.no_grad():
+        assert torch.equal(network.temporal(tokens), network.temporal.construction(tokens))
+    whole = new_model(config)
+    assert whole.temporal is not None
+    assert whole.temporal.diffusion is not None
+    count = sum(one.numel() for one in network.temporal.parameters())
+    assert count + sum(one.numel() for one in whole.temporal.diffusion.parameters()) == sum(
+        one.numel() for one in whole.temporal.parameters()
+    )
+    assert "memory_diffusion" not in config.to_dict()
+
+
 def test_the_encoder_and_the_camera_table_learn_from_u_and_v(network: TFCLIP, frames: Tensor) -> None:
     features = network(frames, torch.tensor([0, -1]))
     (features.u.square().sum() + features.v.square().sum()).backward()

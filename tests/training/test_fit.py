@@ -142,6 +142,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_says_what_to_do(people: Pat
         ("network.overrides.temporal_memory_diffusion=false",),
         ("network.overrides.detach_temporal_input=false",),
         ("network.overrides.temporal_positions=true",),
+        ("network.overrides.memory_diffusion=false",),
         ("network.overrides.temporal_fusion=conv1d",),
         ("network.overrides.temporal_fusion=transformer_cls",),
         ("network.overrides.temporal_fusion=transformer_residual",),

@@ -1,10 +1,10 @@
-"""The commands of this room: `tfclip train`, `evaluate`, `embed` and `data`."""
+"""The commands of this room: `tfclip train`, `evaluate`, `embed`, `data` and `experiments`."""
 
 from importlib import import_module
 
 import typer
 
-_MODULES = ("train", "evaluate", "embed", "data")
+_MODULES = ("train", "evaluate", "embed", "data", "experiments")
 
 
 def register(app: typer.Typer) -> None:
