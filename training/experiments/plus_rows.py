@@ -133,7 +133,7 @@ def plus_rows(config: TrainingConfig, base: Row) -> tuple[Row, ...]:
     if len(lacking) > 1:
         changes = (*base.changes, *(change for one in lacking for change in one.changes))
         title = f"{base.title}, with all of them"
-        rows.append(Row(name="plus", title=title, changes=changes, reference=base.name))
+        rows.append(_row("plus", title, changes, base))
     return tuple(rows)
 
 
@@ -149,4 +149,11 @@ def _one(improvement: Improvement, config: TrainingConfig, base: Row) -> Row:
     if config.network.start == "random":
         # A memory of random numbers would be noise.
         changes = tuple("memory.kind=rebuilt" if change == _BUILT_MEMORY else change for change in changes)
-    return Row(name=improvement.name, title=title, changes=(*base.changes, *changes), reference=base.name)
+    return _row(improvement.name, title, (*base.changes, *changes), base)
+
+
+def _row(name: str, title: str, changes: tuple[str, ...], base: Row) -> Row:
+    parts = dict(base.parts)
+    if WITHOUT_PROMPT in changes:
+        parts.pop("prompt", None)
+    return Row(name=name, title=title, changes=changes, parts=parts, reference=base.name)

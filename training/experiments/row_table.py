@@ -31,8 +31,8 @@ def row_table(
         people: who was learned and measured.
         notes: of the experiment.
     """
-    own = next((one.row.reference for one in results if one.row.reference is not None), None)
-    references = {"difference": reference, "difference_base": own}
+    base = next((one.row.reference for one in results if one.row.reference is not None), None)
+    references = {"difference": reference, "difference_base": base}
     compared = {key: one for key, name in references.items() for one in results if one.row.name == name}
     papers = {one.row.name: one.row.paper[people.data.name] for one in results if people.data.name in one.row.paper}
     columns = [
