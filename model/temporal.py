@@ -61,7 +61,7 @@ class TemporalMemoryDiffusion(nn.Module):
     Without `temporal_positions` it knows no order of frames: permuting them permutes the output.
 
     Args:
-        config: sizes; `detach_temporal_input` stops gradients at the input, `temporal_gradient` lets a share through;
+        config: sizes; `detach_temporal_input` stops gradients at the input, `temporal_gradient` lets a share through,
             without `memory_diffusion` it is TMC alone.
     """
 

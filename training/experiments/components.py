@@ -2,6 +2,7 @@
 
 from model.errors import WeightsError
 from training.config import Network, TrainingConfig
+from training.experiments.plus_rows import plus_rows
 from training.experiments.rows import (
     WITH_TMD,
     WITHOUT_PROMPT,
@@ -26,24 +27,38 @@ _TEXT_ROWS = ("B1", "B5")
 _TEXT_NOTE = "The paper's parameters of B1 and B5 have the text tower in them; here it is frozen and not counted."
 
 
-def component_rows(config: TrainingConfig, *, text: bool) -> tuple[tuple[Row, ...], tuple[str, ...]]:
+def component_rows(
+    config: TrainingConfig, *, text: bool, plus: bool = False
+) -> tuple[tuple[Row, ...], tuple[str, ...]]:
     """The rows, and what must be said about them all.
 
     Args:
         config: what all rows share; whatever a row is about is changed by the row.
         text: whether the rows of the text branch are wanted, where they can be made.
+        plus: whether the parts of the better recipe are wanted too, each a change of B6, or of B4 where the config has
+            no SSP.
 
     Raises:
         ConfigError: the config has no CLIP-Memory.
     """
     require_memory(config)
     rows, notes = _rows(config), list[str]()
-    if config.prompt.variant == "none":
+    if config.memory.kind == "momentum":
+        rows = tuple(row for row in rows if "prompt" not in row.parts)
+        notes.append("The rows with SSP are left out: the config's momentum memory takes its place.")
+    elif config.prompt.variant == "none":
         notes.append("The config has no SSP; the rows with SSP have `prompt.variant: paper`.")
     reason = _why_no_text(config.network) if text else "they were not asked for (`--no-text`)"
     if reason is not None:
         rows = tuple(row for row in rows if row.name not in _TEXT_ROWS)
         notes.append(f"B1 and B5, with text in place of the memory, are left out: {reason}.")
+    if plus:
+        base = next(row for row in rows if row.name == ("B4" if config.prompt.variant == "none" else "B6"))
+        rows = (*rows, *plus_rows(config, base))
+        notes.append(
+            f"Rows that begin with {base.title} change one thing of it, as `tfclip_plus` has it. What the config has "
+            "already is taken away instead, and the title says without."
+        )
     return rows, tuple(notes)
 
 

@@ -27,11 +27,13 @@ def row_table(
         command: that made it.
         parts: the experiment's own columns, after the row's title.
         reference: name of the row that mAP is compared with, seed by seed; the column is left out where the row is not
-            there.
+            there. Rows with a reference of their own, the same for all of them, have another column.
         people: who was learned and measured.
         notes: of the experiment.
     """
-    compared = next((one for one in results if one.row.name == reference), None)
+    base = next((one.row.reference for one in results if one.row.reference is not None), None)
+    references = {"difference": reference, "difference_base": base}
+    compared = {key: one for key, name in references.items() for one in results if one.row.name == name}
     papers = {one.row.name: one.row.paper[people.data.name] for one in results if people.data.name in one.row.paper}
     columns = [
         Column("title", "row"),
@@ -41,8 +43,7 @@ def row_table(
         Column("flops", "FLOPs (G)", "giga"),
         *_METRICS,
     ]
-    if compared is not None:
-        columns.append(Column("difference", f"mAP over {compared.row.title}", "difference"))
+    columns += [Column(key, f"mAP over {one.row.title}", "difference") for key, one in compared.items()]
     columns.append(Column("seconds", "minutes", "minutes"))
     if papers:
         columns += [
@@ -61,9 +62,10 @@ def row_table(
             "seconds": over_seeds(one.seconds),
             **{metric.key: over_seeds(one.values(metric.key)) for metric in _METRICS},
         }
-        if compared is not None and one is not compared:
-            pairs = zip(one.values("mAP"), compared.values("mAP"), strict=True)
-            row["difference"] = over_seeds([mine - theirs for mine, theirs in pairs])
+        key = "difference" if one.row.reference is None else "difference_base"
+        if key in compared and one is not compared[key]:
+            pairs = zip(one.values("mAP"), compared[key].values("mAP"), strict=True)
+            row[key] = over_seeds([mine - theirs for mine, theirs in pairs])
         if paper := papers.get(one.row.name):
             row |= {
                 "paper_parameters": 1e6 * paper.parameters,

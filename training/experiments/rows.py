@@ -33,6 +33,7 @@ class Row:
         changes: "section.key=value" as for `--set`, on top of the config that all rows share.
         parts: values of the experiment's own columns, such as the x of a component.
         paper: the paper's figures by data set.
+        reference: name of the row that it is compared with, where that is not the experiment's own.
         note: what the reader must know about it.
     """
 
@@ -41,6 +42,7 @@ class Row:
     changes: tuple[str, ...]
     parts: Mapping[str, Value] = field(default_factory=dict)
     paper: Mapping[str, Paper] = field(default_factory=dict)
+    reference: str | None = None
     note: str | None = None
 
 

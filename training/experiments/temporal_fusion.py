@@ -33,8 +33,15 @@ def fusion_rows(config: TrainingConfig) -> tuple[Row, ...]:
             Paper(0.882, 0.914, None, 106.22, 11.39),
         ),
         _row("tmd", "TMD", "mean", WITH_TMD, Paper(0.892, 0.923, None, 97.02, 11.72)),
+        _row("tmd-positions", "TMD, frame positions", "mean", WITH_TMD, None, positions=True),
     )
 
 
-def _row(name: str, title: str, fusion: str, temporal: str, paper: Paper) -> Row:
-    return Row(name=name, title=title, changes=(WITHOUT_PROMPT, temporal, f"{_FUSION}={fusion}"), paper={"mars": paper})
+def _row(name: str, title: str, fusion: str, temporal: str, paper: Paper | None, *, positions: bool = False) -> Row:
+    order = f"network.overrides.temporal_positions={'true' if positions else 'false'}"
+    return Row(
+        name=name,
+        title=title,
+        changes=(WITHOUT_PROMPT, temporal, f"{_FUSION}={fusion}", order),
+        paper={} if paper is None else {"mars": paper},
+    )

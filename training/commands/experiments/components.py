@@ -40,6 +40,9 @@ def components(
     text: Annotated[
         bool, typer.Option("--text/--no-text", help="Rows B1 and B5, where the config starts from a whole CLIP.")
     ] = True,
+    plus: Annotated[
+        bool, typer.Option("--plus/--no-plus", help="Rows of the better recipe too, one for each part of tfclip_plus.")
+    ] = False,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
@@ -48,7 +51,7 @@ def components(
         from training.experiments.components import PARTS, REFERENCE, component_rows
 
     def rows_of(shared: "TrainingConfig") -> "tuple[tuple[Row, ...], tuple[str, ...]]":
-        return component_rows(shared, text=text)
+        return component_rows(shared, text=text, plus=plus)
 
     asked = Asked(config, root, out, test, seeds, changes, rows, device, as_json)
-    run_rows(NAME, "Components", asked, rows_of, PARTS, REFERENCE, no_text=not text)
+    run_rows(NAME, "Components", asked, rows_of, PARTS, REFERENCE, no_text=not text, plus=plus)
