@@ -182,16 +182,16 @@ def draw_appearance(identity_seed: int) -> Appearance:
 
 def _body(rng: np.random.Generator) -> Body:
     weight = float(np.clip(rng.normal(0, 1), -1.8, 2.5))
-    shoulders = float(rng.uniform(0.106, 0.13)) + 0.006 * weight
+    shoulders = float(rng.uniform(0.112, 0.14)) + 0.006 * weight
     tone = float(rng.uniform(0, len(_SKIN) - 1))
     return Body(
         shoulders=shoulders,
-        waist=0.086 + 0.013 * weight,
-        hips=float(rng.uniform(0.088, 0.102)) + 0.009 * weight,
+        waist=0.092 + 0.013 * weight,
+        hips=float(rng.uniform(0.094, 0.11)) + 0.009 * weight,
         depth=0.066 + 0.011 * weight,
         legs=float(rng.uniform(0.495, 0.54)),
         head=float(rng.uniform(0.92, 1.12)),
-        girth=0.037 + 0.005 * weight,
+        girth=0.044 + 0.005 * weight,
         skin=_between(_SKIN[int(tone)], _SKIN[min(int(tone) + 1, len(_SKIN) - 1)], tone % 1),
         weight=weight,
         tone=tone / (len(_SKIN) - 1),

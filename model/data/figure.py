@@ -1,9 +1,11 @@
 """A walking person, drawn with Pillow from the farthest part to the nearest."""
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
 from PIL import Image, ImageChops
 
 from model.data.appearance import Appearance, Gait
@@ -26,20 +28,33 @@ class Figure:
         upper: unrolled upper garment.
         lower: unrolled skirt or seat of the trousers.
         gait: what the clothes leave of the person's gait.
+        folds: how cloth and light fall on this occasion, by the size of the layer.
     """
 
     person: Appearance
     upper: Texture
     lower: Texture
     gait: Gait
+    folds: Callable[[int, int], Image.Image]
 
 
-def dress(person: Appearance) -> Figure:
-    """Make the cloth of a person's clothes."""
+def dress(person: Appearance, rng: np.random.Generator | None = None, strength: float = 1.0) -> Figure:
+    """Make the cloth of a person's clothes, and how it falls.
+
+    Args:
+        rng: of one passing.
+        strength: of folds and shade.
+    """
+    seed = 0 if rng is None else int(rng.integers(1 << 62))
+
+    @functools.lru_cache(maxsize=2)
+    def falls(width: int, height: int) -> Image.Image:
+        return folds(width, height, np.random.default_rng(seed), strength)
+
     gait = person.gait
     if person.clothes.lower == "long skirt":
         gait = replace(gait, stride=gait.stride * 0.5)
-    return Figure(person, weave(person.clothes), plain(person.clothes.lower_colour), gait)
+    return Figure(person, weave(person.clothes), plain(person.clothes.lower_colour), gait, falls)
 
 
 def draw_person(
@@ -74,7 +89,7 @@ def draw_person(
     drawn = layer.getbbox()
     if drawn is None:
         return
-    cloth = ImageChops.multiply(layer.crop(drawn), folds(*size).crop(drawn))
+    cloth = ImageChops.multiply(layer.crop(drawn), figure.folds(*size).crop(drawn))
     image.paste(cloth, (round(foot[0]) - reach + drawn[0], round(foot[1]) - size[1] + below + drawn[1]), cloth)
 
 

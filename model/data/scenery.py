@@ -15,7 +15,7 @@ _THINGS_BEFORE = ("pole", "bollard", "rail", "bench", "planter", "car", "sign")
 
 def draw_background(rng: np.random.Generator, width: int, height: int) -> Image.Image:
     """Draw a wall or greenery over a floor with joints; RGB of `width` x `height` pixels."""
-    wall, floor = _surface(rng, 80, 225), _surface(rng, 100, 200)
+    wall, floor = _surface(rng, 40, 245), _surface(rng, 90, 245)
     horizon = rng.uniform(0.42, 0.62)
     place = Image.new("RGB", (width, height), _rgb(wall))
     pen = ImageDraw.Draw(place)
@@ -95,10 +95,13 @@ def _joints(
 
 
 def _dirt(rng: np.random.Generator, width: int, height: int) -> Image.Image:
-    patches = rng.uniform(195, 255, (12, max(2, 12 * width // height))).astype(np.uint8)
-    grain = rng.uniform(225, 255, (height // 3, width // 3)).astype(np.uint8)
-    layers = [Image.fromarray(values).resize((width, height), Image.Resampling.BILINEAR) for values in (patches, grain)]
-    return ImageChops.multiply(*layers).convert("RGB")
+    """Sun and shade, stains and grain: what a plain surface looks like to a camera."""
+    light = np.zeros((height, width), np.float32)
+    depth = rng.uniform(0.04, 0.22)
+    for rows in (5, 14, 40, 110):
+        grid = rng.normal(0, depth, (rows, max(2, rows * width // height))).astype(np.float32)
+        light += np.asarray(Image.fromarray(grid).resize((width, height), Image.Resampling.BILINEAR))
+    return Image.fromarray((255 * np.minimum(np.exp(light - depth), 1)).astype(np.uint8)).convert("RGB")
 
 
 def _thing_before(pen: ImageDraw.ImageDraw, rng: np.random.Generator, x: float, unit: int) -> None:

@@ -19,6 +19,7 @@ from PIL import Image, ImageDraw
 from model.data.appearance import Appearance, draw_appearance
 from model.data.figure import Figure, draw_person, dress
 from model.data.folder import FolderTracklet
+from model.data.occasion import on_occasion
 from model.data.skeleton import Arms, Pose
 from model.data.viewpoint import Viewpoint, draw_viewpoint
 
@@ -82,7 +83,9 @@ def draw_tracklet(
     _check_seeds(identity_seed, camera_seed, tracklet_seed)
     rng = np.random.default_rng([0x7A, identity_seed, camera_seed, tracklet_seed])
     unit = height * _FINER
-    figure, camera = dress(draw_appearance(identity_seed)), _viewpoint(camera_seed, round(unit * _PANORAMA), difficulty)
+    camera = _viewpoint(camera_seed, round(unit * _PANORAMA), difficulty)
+    occasion = np.random.default_rng([0x7B, identity_seed, camera_seed, tracklet_seed])
+    figure = dress(on_occasion(draw_appearance(identity_seed), occasion, difficulty), occasion, difficulty)
     gait = figure.gait
     # Most people follow the path one way, some come back, a few cross it.
     facing = camera.facing + (math.pi if rng.random() < 0.3 else 0.0) + rng.normal(0, 0.4)

@@ -101,8 +101,8 @@ def draw_viewpoint(camera_seed: int, height: int, difficulty: float = 1.0) -> Vi
     """
     rng = np.random.default_rng([0xCA, camera_seed])
     width = PANORAMA_ASPECT * height
-    warmth, tint, saturation = rng.uniform(-0.07, 0.07), rng.uniform(-0.025, 0.025), rng.uniform(0.8, 1.1)
-    exposure, contrast = rng.uniform(0.85, 1.2), math.exp(rng.uniform(-0.14, 0.14))
+    warmth, tint, saturation = rng.uniform(-0.1, 0.1), rng.uniform(-0.04, 0.04), rng.uniform(0.65, 1.15)
+    exposure, contrast = rng.uniform(0.85, 1.5), math.exp(rng.uniform(-0.25, 0.2))
     haze, blur, noise = rng.uniform(0, 10), rng.uniform(0, 0.006), rng.uniform(1, 6)
     lines, quality = math.exp(rng.uniform(math.log(72), math.log(260))), rng.uniform(28, 92)
     view = rng.uniform(0, 2 * math.pi), rng.uniform(0.03, 0.32), rng.uniform(-0.9, 0.9)

@@ -101,3 +101,31 @@ def test_a_cast_changes_the_colours_of_a_whole_clip_alike(clip: Frames) -> None:
     assert np.ptp(factors, axis=0).max() < 0.02
     assert np.ptp(factors[0]) > 0.05
     assert 0.75 < factors.min() < factors.max() < 1.25
+
+
+def test_a_warp_moves_a_whole_clip_alike_and_no_farther_than_it_may() -> None:
+    clip = np.zeros((3, 64, 32, 3), np.uint8)
+    clip[:, 24:40, 12:20] = 200
+    places = []
+    for seed in range(20):
+        after = augment(clip, Augmentation(**NOTHING, warp=0.1), np.random.default_rng(seed))  # type: ignore[arg-type]
+        assert all(np.array_equal(after[0], other) for other in after[1:])
+        rows, columns = np.nonzero(after[0, :, :, 0] > 100)
+        places.append((rows.mean() - 31.5, columns.mean() - 15.5))
+    assert np.abs(places).max(axis=0) == pytest.approx((3, 1.5), abs=3)
+    assert np.std(places, axis=0).min() > 0.3
+
+
+def test_a_frame_at_its_edge_is_continued_by_a_warp() -> None:
+    white = np.full((1, 32, 16, 3), 255, np.uint8)
+    after = augment(white, Augmentation(**NOTHING, warp=0.2), np.random.default_rng(1))  # type: ignore[arg-type]
+    assert after.min() == 255
+
+
+def test_shade_falls_on_each_frame_anew_and_keeps_colours(clip: Frames) -> None:
+    grey = np.full((40, 64, 32, 3), (60, 90, 30), np.uint8)
+    after = augment(grey, Augmentation(**NOTHING, shade=0.1), np.random.default_rng(1)).astype(float)  # type: ignore[arg-type]
+    assert len(np.unique(after[:, 5, 5, 0])) > 10
+    assert np.abs(after[..., 1] / after[..., 0] - 1.5).max() < 0.1
+    # Three fields of standard deviation 0.1, smoothed between their points.
+    assert 0.08 < np.log(after[..., 1] / 90).std() < 0.1 * 3**0.5
