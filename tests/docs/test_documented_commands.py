@@ -35,7 +35,7 @@ def test_the_sequence_of_the_readme_ends_with_a_ranking(data_folder: Path) -> No
     with served(serve, data_folder) as (url, key):
         output = run(after, data_folder, TFCLIP_URL=url, TFCLIP_API_KEY=key)
     assert re.search(r"stored +│ +│ 8 ", output)
-    assert re.search(r"│ 1 +│ 0\.\d{4} │ person-00", output)
+    assert re.search(r"│ 1 +│ -?\d\.\d{4} │ person-00", output)
     assert '"results":[{"rank":1,' in output
 
 

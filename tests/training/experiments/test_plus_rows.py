@@ -98,8 +98,8 @@ def test_on_the_better_recipe_every_row_takes_something_away() -> None:
     assert "memory.kind=rebuilt" in small["momentum-mean"].changes, "a memory of random numbers would be noise"
 
 
-@pytest.mark.parametrize("name", shipped_configs())
-def test_every_row_of_every_shipped_config_can_be_trained(name: str) -> None:
+@pytest.mark.parametrize("name", [name for name in shipped_configs() if load_config(name).memory.kind != "none"])
+def test_every_row_of_every_shipped_config_with_a_memory_can_be_trained(name: str) -> None:
     rows = rows_of(name)
     for row in rows.values():
         load_config(name, row.changes)
