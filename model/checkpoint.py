@@ -118,7 +118,14 @@ def describe_weights(path: str | Path) -> WeightsInfo:
     visual = _count(model.encoder.visual.state_dict())
     encoder = _count(model.encoder.state_dict())
     total = _count(model.state_dict())
-    parameters = {"encoder": visual, "cameras": encoder - visual, "temporal": total - encoder, "total": total}
+    whitening = 0 if model.whitening is None else _count(model.whitening.state_dict())
+    parameters = {
+        "encoder": visual,
+        "cameras": encoder - visual,
+        "temporal": total - encoder - whitening,
+        **({"whitening": whitening} if whitening else {}),
+        "total": total,
+    }
     return WeightsInfo(identifier, model.config, model.image, provenance, parameters)
 
 

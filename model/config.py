@@ -15,6 +15,8 @@ _LATER: dict[str, Any] = {
     "temporal_gradient": 1.0,
     "stem": "patch",
     "memory_diffusion": True,
+    "mirrored": False,
+    "whitened": False,
 }
 """Fields that came after the first weights files, with their defaults."""
 
@@ -47,6 +49,8 @@ class ModelConfig:
             memories (method.md 7.3).
         stem: how a frame becomes patches: `patch` is CLIP's single convolution; `convolutional` is `ConvolutionalStem`,
             for encoders that start from random numbers.
+        mirrored: whether a clip is described together with its mirror image, by the mean of both; twice the cost.
+        whitened: whether descriptors go through a linear map that was learned after training (`model/whitening.py`).
 
     Raises:
         ValueError: a size is not positive, or sizes do not divide as they must.
@@ -68,6 +72,8 @@ class ModelConfig:
     temporal_gradient: float = 1.0
     memory_diffusion: bool = True
     stem: str = "patch"
+    mirrored: bool = False
+    whitened: bool = False
 
     def __post_init__(self) -> None:
         for field in fields(self):

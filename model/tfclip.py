@@ -10,6 +10,7 @@ from model.encoder import FrameEncoder, FrameTokens
 from model.fusion import make_fusion
 from model.preprocess import ImageSpecification
 from model.temporal import TemporalMemoryDiffusion
+from model.whitening import Whitening
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class TFCLIP(nn.Module):
         self.encoder = FrameEncoder(config)
         self.fusion = make_fusion(config)
         self.temporal = TemporalMemoryDiffusion(config) if config.temporal_memory_diffusion else None
+        self.whitening = Whitening(config.descriptor_dim) if config.whitened else None
 
     def forward(self, frames: Tensor, cameras: Tensor | None = None) -> TrackletFeatures:
         """Compute the features of clips.
@@ -97,10 +99,14 @@ class TFCLIP(nn.Module):
         """Return the descriptors of B tracklets of one clip each, (B, D), not normalised, without gradient.
 
         Arguments and errors are those of `forward`. A tracklet of several clips: describe every clip, then
-        `mean_of_clips`.
+        `mean_of_clips`. Where the config says so, the mirror image counts too, and the whole is whitened.
         """
         features: TrackletFeatures = self(frames, cameras)
-        return features.descriptor
+        descriptor = features.descriptor
+        if self.config.mirrored:
+            mirrored: TrackletFeatures = self(frames.flip(-1), cameras)
+            descriptor = (descriptor + mirrored.descriptor) / 2
+        return descriptor if self.whitening is None else self.whitening(descriptor)
 
     def _check_inputs(self, frames: Tensor, cameras: Tensor | None) -> None:
         image = (3, self.image.height, self.image.width)

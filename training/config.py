@@ -43,7 +43,8 @@ class Network(_Section):
 
     @model_validator(mode="after")
     def _check(self) -> "Network":
-        self.architecture(cameras=0)
+        if self.architecture(cameras=0).whitened:
+            raise ValueError("overrides have whitened, expected none: `tfclip whiten` learns it after training")
         return self
 
     def architecture(self, cameras: int) -> ModelConfig:

@@ -126,7 +126,9 @@ def memory_encoder(model: TFCLIP) -> TFCLIP:
 
     Its descriptors are [u, v].
     """
-    sizes: ModelConfig = replace(model.config, temporal_memory_diffusion=False, temporal_fusion="mean")
+    sizes: ModelConfig = replace(
+        model.config, temporal_memory_diffusion=False, temporal_fusion="mean", mirrored=False, whitened=False
+    )
     with torch.device("meta"):
         plain = TFCLIP(sizes, model.image)
     plain.encoder = model.encoder

@@ -12,6 +12,7 @@ from model.errors import WeightsError
 from model.tfclip import TFCLIP
 from training.config import Network
 from training.datasets.tracklets import LabelledTracklet
+from training.whiten import without_whitening
 
 Tracklets = tuple[LabelledTracklet, ...]
 
@@ -61,7 +62,7 @@ def starting_model(network: Network, cameras: int, seed: int) -> tuple[TFCLIP, s
         return model, "OpenAI's CLIP ViT-B/16"
     path = Path(network.start)
     if _is_weights_file(path):
-        earlier = load_model(path)
+        earlier = without_whitening(load_model(path))
         if earlier.config != model.config:
             raise WeightsError(f"{path} is of another architecture than the config: {earlier.config.to_dict()}")
         return earlier, path.name

@@ -4,7 +4,7 @@ from importlib import import_module
 
 import typer
 
-_MODULES = ("train", "evaluate", "embed", "data", "experiments")
+_MODULES = ("train", "whiten", "evaluate", "embed", "data", "experiments")
 
 
 def register(app: typer.Typer) -> None:

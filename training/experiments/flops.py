@@ -30,5 +30,5 @@ def _of_architecture(config: ModelConfig) -> int:
     twin = empty_model(config).train()
     frames = torch.empty(1, config.clip_length, 3, config.image_height, config.image_width, device="meta")
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
-        twin(frames)
+        twin.describe(frames)
     return int(counter.get_total_flops()) // (2 * config.clip_length)
