@@ -1,4 +1,4 @@
-"""ConvolutionalStem: patches made by a few small convolutions in place of CLIP's single large one."""
+"""ConvolutionalStem: patches made by a few small convolutions in place of CLIP's single large one (method.md 8.6)."""
 
 import itertools
 

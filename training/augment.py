@@ -1,4 +1,4 @@
-"""Augmentation of training clips: crop, flip and colour once for the clip, erasing for each frame (method.md 1.5)."""
+"""Augmentation of training clips, some of it once for the clip, some for each frame (method.md 1.5, 8.7)."""
 
 import math
 from dataclasses import dataclass

@@ -102,7 +102,7 @@ def batch_hard_triplet(features: Tensor, labels: Tensor, margin: float = 0.3) ->
 def supervised_contrastive(features: Tensor, labels: Tensor, temperature: float = 0.1) -> Tensor:
     """Cross-entropy that picks an anchor's positives among all other rows, by cosine, mean over anchors.
 
-    Khosla et al., arXiv 2004.11362, equation 2 (positives outside the logarithm).
+    Khosla et al., arXiv 2004.11362, equation 2, positives outside the logarithm (method.md 8.5).
 
     Args:
         features: (B, D) float, not normalised.
