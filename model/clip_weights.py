@@ -79,8 +79,10 @@ def load_clip(model: TFCLIP, path: Path) -> ClipImport:
 
     Raises:
         WeightsError: the file cannot be read; a tensor is unknown, missing, or not finite; or the tower has other sizes
-            than the model.
+            or another stem than the model.
     """
+    if model.config.stem != "patch":
+        raise WeightsError(f"{path} is CLIP's, whose stem is patch; the network's is {model.config.stem}.")
     visual, ignored = _split(path, read_state_dict(path))
     _check_sizes(path, visual, model.config)
     positions, grid = _resize_positions(path, visual["positional_embedding"], model.config.grid)

@@ -101,6 +101,10 @@ class ModelConfig:
         for name, side in (("image_height", self.image_height), ("image_width", self.image_width)):
             if side % self.patch_size:
                 raise ValueError(f"{name} is {side}, expected a multiple of patch_size ({self.patch_size})")
+        if self.stem == "convolutional" and self.image_height == self.image_width == self.patch_size:
+            raise ValueError(
+                "the frame is one patch, expected more for a convolutional stem, which normalises over them"
+            )
 
     @classmethod
     def preset(cls, name: str) -> Self:

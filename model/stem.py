@@ -1,4 +1,4 @@
-"""ConvolutionalStem: patches made by a few small convolutions in place of CLIP's single large one."""
+"""ConvolutionalStem: patches made by a few small convolutions in place of CLIP's single large one (method.md 8.6)."""
 
 import itertools
 
@@ -12,10 +12,11 @@ class ConvolutionalStem(nn.Module):
     """Strided 3x3 convolutions that halve the frame until one position is one patch, then a 1x1 convolution.
 
     A transformer that starts from random numbers learns sooner and better behind such a stem than behind one large
-    convolution ("Early Convolutions Help Transformers See Better", arXiv 2106.14881). Half of the channels are
-    normalised channel by channel over each frame: exposure and colour cast of a camera go, while the other half keeps
-    what they hide (IBN, arXiv 1807.09441). No statistics of a batch are kept, so a frame is described alike alone and
-    among others.
+    convolution ("Early Convolutions Help Transformers See Better", arXiv 2106.14881). Half of each step's channels are
+    normalised channel by channel over the frame: how bright and how contrasty a camera is goes, and with it much of its
+    colour cast. The other half is normalised all channels together, and keeps how they stand to each other, which is
+    colour (as IBN-Net, arXiv 1807.09441, has both kinds). No statistics of a batch are kept, so a frame is described
+    alike alone and among others.
 
     Args:
         config: sizes; `patch_size` is a power of two.

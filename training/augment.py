@@ -1,4 +1,4 @@
-"""Augmentation of training clips: crop, flip and colour once for the clip, erasing for each frame (method.md 1.5)."""
+"""Augmentation of training clips, some of it once for the clip, some for each frame (method.md 1.5, 8.7)."""
 
 import math
 from dataclasses import dataclass
@@ -101,7 +101,7 @@ def _crop(frames: Frames, padding: int, rng: np.random.Generator) -> Frames:
 
 def _warp(frames: Frames, strength: float, rng: np.random.Generator) -> Frames:
     height, width = frames.shape[1:3]
-    edge = math.ceil(strength * height)
+    edge = math.ceil(strength * max(height, width))
     padded = np.pad(frames, ((0, 0), (edge, edge), (edge, edge), (0, 0)), mode="edge")
     # Upper left, lower left, lower right, upper right: Pillow's order.
     corners = np.array([(0, 0), (0, height), (width, height), (width, 0)]) + edge

@@ -20,8 +20,8 @@ class LossWeights:
         identity: of each of the ID losses of u, v and g; 0.25 is the released code's, 1 the paper's.
         triplet: of each of the triplet losses of u, v and g.
         contrastive: of each of the supervised contrastive losses of u, v and g. 0, as in the paper's recipe: none. From
-            random numbers it learns where the triplet loss does not: all features draw together until the triplet
-            loss is its margin, and stay there.
+            random numbers it learns where the triplet loss may not, for which all features can draw together until it
+            is its margin, and stay there (method.md 8.5).
         contrastive_temperature: what the cosines of the contrastive losses are divided by.
         video_to_memory: of V2M.
         frame_identity: of the ID loss of single frames; None is 1 / T, the released code's. The paper has none: 0.
@@ -37,6 +37,10 @@ class LossWeights:
     frame_identity: float | None = None
     smoothing: float = 0.1
     margin: float = 0.3
+
+    def __post_init__(self) -> None:
+        if not self.contrastive_temperature > 0:
+            raise ValueError(f"contrastive_temperature is {self.contrastive_temperature}, expected more than 0")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,15 +102,15 @@ def batch_hard_triplet(features: Tensor, labels: Tensor, margin: float = 0.3) ->
 def supervised_contrastive(features: Tensor, labels: Tensor, temperature: float = 0.1) -> Tensor:
     """Cross-entropy that picks an anchor's positives among all other rows, by cosine, mean over anchors.
 
-    Khosla et al., arXiv 2004.11362, equation 2 (positives outside the logarithm).
+    Khosla et al., arXiv 2004.11362, equation 2, positives outside the logarithm (method.md 8.5).
 
     Args:
         features: (B, D) float, not normalised.
         labels: (B,) int64.
-        temperature: the cosines are divided by it.
+        temperature: the cosines are divided by it, over 0.
 
     Returns:
-        Scalar. An anchor without a positive costs nothing.
+        Scalar. An anchor without a positive costs nothing, and counts in the mean.
     """
     with torch.autocast(features.device.type, enabled=False):
         rows = F.normalize(features.float(), dim=1)

@@ -93,6 +93,11 @@ def test_the_contrastive_loss_counts_only_when_it_is_asked_for() -> None:
     torch.testing.assert_close(found.contrastive_g, parts[2])
 
 
+def test_a_contrastive_loss_needs_a_temperature() -> None:
+    with pytest.raises(ValueError, match="contrastive_temperature is 0, expected more than 0"):
+        LossWeights(contrastive_temperature=0)
+
+
 def test_smoothing_spreads_over_all_classes() -> None:
     logits, labels = random(3, 7), torch.tensor([1, 0, 6])
     target = torch.full((3, 7), 0.1 / 7)

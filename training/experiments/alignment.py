@@ -15,6 +15,7 @@ from training.clip_reid import learn_text_features
 from training.config import ConfigError, TrainingConfig
 from training.datasets.tracklets import LabelledTracklet, label_map
 from training.evaluation import describe_tracklets
+from training.experiments.cells import keep_document
 from training.experiments.pairing import (
     cka_against_chance,
     find_partners,
@@ -116,7 +117,7 @@ def make_sides(
 
     Raises:
         WeightsError: the weights are none of a CLIP, or have no text tower.
-        ConfigError: the prompts cannot be learned.
+        ConfigError: the prompts cannot be learned, or `out` was started with other CLIP weights.
         DataSetError: a frame cannot be read.
     """
     tower = load_text_tower(clip_file(config.network)).to(device)
@@ -133,6 +134,7 @@ def make_sides(
         return described[:, plain.config.width :]
 
     identifier = model_id(model)
+    keep_document(out / "network.json", {"model_id": identifier}, "other CLIP weights")
     features = _kept(out / "features.safetensors", names, identifier, describe)
     owners = torch.tensor([labels[one.identity] for one in tracklets])
     prompts = []

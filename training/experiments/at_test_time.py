@@ -78,7 +78,7 @@ def measure_samplings(weights: Path, data: DataSet, path: Path, device: torch.de
     samplings = samplings_for(data)
     key = {
         "model_id": describe_weights(weights).model_id,
-        "measured": fingerprint(data),
+        "measured": fingerprint(data.query, data.gallery),
         "samplings": [[one.kind, one.number] for one in samplings],
         "machine": name_of(device),
     }

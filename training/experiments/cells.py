@@ -13,6 +13,7 @@ from model.tfclip import TFCLIP
 from training.config import ConfigError, TrainingConfig
 from training.datasets.tracklets import DataSet, label_map
 from training.distributed import Processes
+from training.experiments.people import fingerprint
 from training.fit import Run
 from training.journal import read_log
 from training.progress import Progress
@@ -96,7 +97,10 @@ def train_cell(cell: Cell, data: DataSet, out: Path, device: torch.device, progr
     """
     folder = RunFolder(cell.folder(out), resume=True)
     folder.keep_config(cell.config)
-    _keep_labels(folder, list(label_map(data.train)))
+    labels = list(label_map(data.train))
+    learned = {"identities": len(labels), "pictures": fingerprint(data.train)}
+    keep_document(folder.root / "learned.json", learned, "other people to learn from")
+    folder.keep_json("labels.json", labels)
     if not is_trained(cell, out):
         try:
             Run(cell.config, data, folder, device, Processes(), progress).fit()
@@ -148,13 +152,6 @@ def measured(path: Path, key: Mapping[str, Any], measure: Callable[[], dict[str,
     result = measure()
     write_text(path, json.dumps({"key": key, "result": result}, indent=2, ensure_ascii=False) + "\n")
     return result
-
-
-def _keep_labels(folder: RunFolder, labels: list[str]) -> None:
-    path = folder.root / "labels.json"
-    if path.exists() and json.loads(path.read_text()) != labels:
-        raise ConfigError(f"{folder.root} was trained on other identities than the data set has now")
-    folder.keep_json(path.name, labels)
 
 
 def _seconds(folder: RunFolder) -> float:

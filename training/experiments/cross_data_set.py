@@ -165,7 +165,10 @@ def _notes(crossing: Crossing, sets: Sequence[NamedSet], config: TrainingConfig)
 
 def _measure(trained: TrainedCell, other: NamedSet, device: torch.device, progress: Progress) -> QueryFigures:
     path = trained.folder.root / f"on-{other.name}.json"
-    key = {"model_id": describe_weights(trained.weights).model_id, "measured": fingerprint(other.asked)}
+    key = {
+        "model_id": describe_weights(trained.weights).model_id,
+        "measured": fingerprint(other.asked.query, other.asked.gallery),
+    }
 
     def measure() -> dict[str, Any]:
         told = progress.bar(f"{trained.cell.name} on {other.name}")

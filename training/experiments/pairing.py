@@ -34,33 +34,21 @@ class Agreement(NamedTuple):
     p: float
 
 
-def linear_cka(first: Tensor, second: Tensor) -> float:
-    """Linear centred kernel alignment (Kornblith et al., ICML 2019, arXiv 1905.00414, equation 3).
+def cka_against_chance(first: Tensor, second: Tensor, *, lots: int = 1000, seed: int = 0) -> Agreement:
+    """Linear CKA beside that of the same rows with partners dealt out by lot.
+
+    CKA is centred kernel alignment (Kornblith et al., ICML 2019, arXiv 1905.00414, equation 3): 0..1, and 1 where one
+    set is the other rotated, moved and scaled. With more channels than rows chance alone gives a large value: sets that
+    have nothing to do with each other are not at 0.
 
     Args:
         first: (n, d) float.
         second: (n, e) float, of the same n in the same order.
-
-    Returns:
-        0..1; 1 where one set is the other rotated, moved and scaled.
+        lots: how many ways are tried.
+        seed: of the lots.
 
     Raises:
         ValueError: the sets do not fit, or the rows of one are all the same.
-    """
-    kernels = _kernels(first, second)
-    return float((kernels[0] * kernels[1]).sum())
-
-
-def cka_against_chance(first: Tensor, second: Tensor, *, lots: int = 1000, seed: int = 0) -> Agreement:
-    """Linear CKA beside that of the same rows with partners dealt out by lot.
-
-    With more channels than rows chance alone gives a large value: sets that have nothing to do with each other are not
-    at 0.
-
-    Args:
-        first, second: as for `linear_cka`.
-        lots: how many ways are tried.
-        seed: of the lots.
     """
     left, right = _kernels(first, second)
     generator = torch.Generator().manual_seed(seed)

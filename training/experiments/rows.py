@@ -68,7 +68,7 @@ def select_rows(rows: Sequence[Row], names: str | None) -> tuple[Row, ...]:
 
 
 def require_memory(config: TrainingConfig) -> None:
-    """Check that the config has a CLIP-Memory for the rows to build on.
+    """Check that the config has a memory for the rows to build on.
 
     Raises:
         ConfigError: it has none, or text in its place.

@@ -1,6 +1,6 @@
 """How deep the Sequence-Specific Prompt should be, as the paper has it and as the code was released (method.md 7.5)."""
 
-from training.config import TrainingConfig
+from training.config import ConfigError, TrainingConfig
 from training.experiments.rows import WITHOUT_TMD, Paper, Row, prompt_heads, require_memory
 from training.experiments.tables import Column
 
@@ -22,9 +22,11 @@ def depth_rows(config: TrainingConfig) -> tuple[Row, ...]:
     """The rows; all of them on CLIP-Memory without TMD (B3), as in the paper.
 
     Raises:
-        ConfigError: the config has no CLIP-Memory.
+        ConfigError: the config has no CLIP-Memory, or a momentum memory, which takes the place of SSP.
     """
     require_memory(config)
+    if config.memory.kind == "momentum":
+        raise ConfigError("memory.kind is momentum, which takes the place of SSP: expected clip or rebuilt")
     return tuple(
         Row(
             name=f"{variant}-{layers}",

@@ -44,7 +44,8 @@ def verify(descriptors: Tensor, identities: Tensor, cameras: Tensor, rate: float
         descriptors: (N, D) float, need not be normalised.
         identities: (N,) int64 in 0..Y-1.
         cameras: (N,) int64.
-        rate: of false matches, in 0..1; the largest share that does not exceed it is taken.
+        rate: of false matches, in 0..1; the largest share that does not exceed it is taken, and what is as similar
+            as the last of them comes in addition.
 
     Raises:
         ValueError: there are fewer impostor pairs than one false match needs.

@@ -19,7 +19,7 @@ from training.datasets.folder import read_folder
 from training.evaluation import describe_tracklets
 from training.experiments.alignment import measure_pair, read_descriptions
 from training.experiments.alignment_report import principal_plane
-from training.experiments.pairing import linear_cka
+from training.experiments.pairing import cka_against_chance
 from training.memory import build_memory, load_memory
 from training.start import starting_model
 
@@ -94,7 +94,8 @@ def test_the_memory_is_that_of_the_untouched_encoder_and_text_that_of_clip(folde
     with torch.no_grad():
         text = clip.encode_text(tokens)
     row = first["rows"][1]
-    assert row["cka"]["mean"] == pytest.approx(linear_cka(normalize(text), normalize(memory)), abs=1e-4)
+    expected = cka_against_chance(normalize(text), normalize(memory)).value
+    assert row["cka"]["mean"] == pytest.approx(expected, abs=1e-4)
     cosines = normalize(text) @ normalize(memory).T
     assert row["partners"]["mean"] == pytest.approx(float(cosines.diagonal().mean()), abs=1e-4)
 

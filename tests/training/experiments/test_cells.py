@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from rich.console import Console
 
 from tests.training.small_run import coloured_people, small_config
@@ -95,8 +97,22 @@ def test_another_config_or_other_people_are_refused(root: Path, people: People, 
     with pytest.raises(ConfigError, match=r"clip_gradient was 5\.0 and is 1\.0"):
         train(make_cell("B2", other, 7), people, tmp_path)
     everybody = read_people(CONFIG, root, coloured_people(tmp_path / "others", people=2))
-    with pytest.raises(ConfigError, match="other identities"):
+    with pytest.raises(ConfigError, match=r"other people to learn from: learned\.identities was 4 and is 6"):
         train(make_cell("B2", CONFIG, 7), everybody, tmp_path)
+
+
+def test_people_drawn_again_under_the_same_names_are_other_people(root: Path, tmp_path: Path) -> None:
+    shutil.copytree(root, tmp_path / "again")
+    before = read_people(CONFIG, tmp_path / "again", None)
+    assert before.fingerprint == read_people(CONFIG, root, None).fingerprint
+    train(make_cell("B2", CONFIG, 7), before, tmp_path / "out")
+    for path in (tmp_path / "again").rglob("0.png"):
+        Image.effect_noise((16, 32), 60).convert("RGB").save(path)
+    after = read_people(CONFIG, tmp_path / "again", None)
+    assert [one.name for one in after.data.query] == [one.name for one in before.data.query]
+    assert after.fingerprint != before.fingerprint
+    with pytest.raises(ConfigError, match=r"other people to learn from: learned\.pictures was"):
+        train(make_cell("B2", CONFIG, 7), after, tmp_path / "out")
 
 
 def test_a_cell_that_fails_is_named(people: People, tmp_path: Path) -> None:

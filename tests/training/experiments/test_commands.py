@@ -204,6 +204,7 @@ def test_what_cannot_be_done_is_one_line(
     result = CliRunner().invoke(app, ["experiments", "components", *map(str, arguments), *options, *more])
     assert (result.exit_code, result.stdout) == (2, "")
     assert message in result.stderr.splitlines()[-1]
+    assert (tmp_path / "out").exists() is message.startswith("cell")  # what cannot begin takes no folder
 
 
 def test_a_folder_with_something_else_in_it_is_left_alone(app: Typer, people: Path, tmp_path: Path) -> None:

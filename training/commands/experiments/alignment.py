@@ -51,6 +51,7 @@ def alignment(
         from training.datasets.tracklets import label_map
         from training.experiments.alignment import make_sides, measure_sides, read_descriptions
         from training.experiments.alignment_report import alignment_table, plot_alignment
+        from training.experiments.people import fingerprint
         from training.progress import Progress
         from training.start import clip_file
 
@@ -60,7 +61,7 @@ def alignment(
         labels = list(label_map(data.train))
         sentences = None if descriptions is None else read_descriptions(descriptions, labels)
         clip_file(settings.network)  # a start without text is said before the folder is taken
-        claim(out, {"experiment": "alignment", "config": settings.to_dict(), "identities": labels})
+        claim(out, {"experiment": "alignment", "config": settings.to_dict(), "learned": fingerprint(data.train)})
         with Progress(console) as progress:
             sides = make_sides(
                 settings, data.train, len(data.cameras), sentences, out, seeds=seeds, device=where, progress=progress

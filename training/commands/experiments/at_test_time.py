@@ -69,7 +69,8 @@ def _of_trainings(
     from training.experiments.cells import make_cell, train_cell
     from training.progress import Progress
 
-    setting = open_setting("test-time", config, changes, root, test, out, device)
+    setting = open_setting(config, changes, root, test, device)
+    setting.claim("test-time", out)
     data, first = setting.people.data, setting.config.seed
     trained, found = [], []
     with Progress(console) as progress:
@@ -98,7 +99,8 @@ def _of_weights(weights: Path, dataset: str, root: Path, out: Path, device: str)
     with console.status("Listing the frames ..."):
         data = read_data_set(dataset, root)
     identifier = describe_weights(weights).model_id
-    claim(out, {"experiment": "test-time", "model_id": identifier, "measured": fingerprint(data)})
+    measured = fingerprint(data.query, data.gallery)
+    claim(out, {"experiment": "test-time", "model_id": identifier, "measured": measured})
     with Progress(console) as progress:
         found = measure_samplings(weights, data, out / "samplings.json", where, progress)
     layout = None if dataset == "folder" else dataset

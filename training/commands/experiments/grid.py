@@ -59,16 +59,17 @@ def run_rows(
         from training.experiments.rows import select_rows
         from training.progress import Progress
 
-        setting = open_setting(name, asked.config, asked.changes, asked.root, asked.test, asked.out, asked.device)
+        setting = open_setting(asked.config, asked.changes, asked.root, asked.test, asked.device)
         rows, notes = rows_of(setting.config)
         rows = select_rows(rows, asked.rows)
+        setting.claim(name, asked.out)  # not before the rows are known: what cannot be made takes no folder
         with Progress(console) as progress:
             results = run_grid(
                 rows,
                 lambda row: load_config(asked.config, (*(asked.changes or ()), *row.changes)),
                 asked.seeds,
                 setting.people,
-                setting.out,
+                asked.out,
                 setting.device,
                 progress,
             )

@@ -52,23 +52,27 @@ class Setting:
     Attributes:
         config: what all rows share, the changes of the command line in it.
         people: who is learned and who is measured.
-        out: folder of the experiment; it exists and is of this experiment.
         device: where to compute.
     """
 
     config: "TrainingConfig"
     people: "People"
-    out: Path
     device: "torch.device"
 
+    def claim(self, name: str, out: Path) -> None:
+        """Take a folder for an experiment of this name with this config and these people.
 
-def open_setting(
-    name: str, config: str, changes: list[str] | None, root: Path, test: Path | None, out: Path, device: str
-) -> Setting:
-    """Read config and data, and make the folder of the experiment or check that it is of the same one.
+        Raises:
+            ConfigError: as `claim`.
+        """
+        claim(out, {"experiment": name, "config": self.config.to_dict(), "measured": self.people.fingerprint})
+
+
+def open_setting(config: str, changes: list[str] | None, root: Path, test: Path | None, device: str) -> Setting:
+    """Read config and data; `out` stays as it is.
 
     Raises:
-        ConfigError: the config cannot be used, or `out` is of another experiment, config or data set.
+        ConfigError: the config cannot be used.
         DataSetError: the data set cannot be read.
         CommandError: there is no such device.
     """
@@ -81,8 +85,7 @@ def open_setting(
     settings = load_config(config, tuple(changes or ()))
     with console.status("Listing the frames ..."):
         people = read_people(settings, root, test)
-    claim(out, {"experiment": name, "config": settings.to_dict(), "measured": people.fingerprint})
-    return Setting(settings, people, out, where)
+    return Setting(settings, people, where)
 
 
 def claim(out: Path, document: dict[str, Any]) -> None:
