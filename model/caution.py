@@ -9,7 +9,8 @@ def caution(*, trained: bool, demo: bool) -> str | None:
         demo: whether they are demo weights, which learned from drawn people alone.
     """
     if not trained:
-        return "untrained weights, whose rankings mean nothing"
+        # Random numbers mean nothing; CLIP as it came means a little, and was never taught who is who either.
+        return "untrained weights, never taught who is who: rankings mean little or nothing"
     if demo:
         return "demo weights, trained on drawn people only and not for use on people"
     return None

@@ -42,7 +42,7 @@ def dress(person: Appearance, rng: np.random.Generator | None = None, strength: 
     """Make the cloth of a person's clothes, and how it falls.
 
     Args:
-        rng: of one passing.
+        rng: of one passing; without it cloth always falls the same.
         strength: of folds and shade.
     """
     seed = 0 if rng is None else int(rng.integers(1 << 62))

@@ -1,7 +1,8 @@
 """Tracklets of people who do not exist, drawn by code: for demonstrations, tests and training without real people.
 
-A person keeps build, hair, clothes, bag and gait wherever they are seen; a camera keeps place, direction, light and
-faults. What changes between frames is pose, place, the cut of the box and who or what stands in the way.
+A person keeps build, hair, clothes, bag and gait wherever they are seen, but for what one passing varies in measures,
+colours and folds (`occasion`); a camera keeps place, direction, light and faults. What changes between frames is pose,
+place, the cut of the box and who or what stands in the way.
 """
 
 import functools
@@ -71,7 +72,8 @@ def draw_tracklet(
         frames: how many, >= 1.
         tracklet_seed: names the passing, >= 0: the same person before the same camera on another occasion.
         height: of the frames in pixels, even and >= 32; they are half as wide.
-        difficulty: 1 is a street; towards 0 the cameras' faults, what stands in the way and bad boxes fade out.
+        difficulty: 1 is a street; towards 0 the cameras' faults, what stands in the way, bad boxes and what varies from
+            passing to passing fade out.
 
     Returns:
         RGB pictures in their order in time; the same for the same arguments.

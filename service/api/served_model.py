@@ -13,7 +13,7 @@ class Model(BaseModel):
 
     id: str
     name: str = Field(examples=["tfclip-demo"])
-    trained: bool = Field(description="False: the network has learned nothing, and its rankings mean nothing.")
+    trained: bool = Field(description="False: never trained on tracklets, and its rankings mean little or nothing.")
     demo: bool = Field(description="True: demo weights, trained on drawn people only and not for use on people.")
 
     @classmethod

@@ -11,6 +11,7 @@ import pytest
 
 from model import ModelConfig, new_model, save_model
 from service.demo_scene import RETURNING, passings
+from tests.docs.pages import ROOT, blocks
 
 QUERIES = sum(person < RETURNING for person, _ in passings())
 COMMAND = [sys.executable, "-c", "from model.cli import main; main()", "demo"]
@@ -33,6 +34,14 @@ def test_the_demo_answers_searches_says_that_its_weights_are_a_demo_and_leaves_n
     assert "The service answers at http://127.0.0.1:" in run.stderr
     assert "tfclip-demo: demo weights, trained on drawn people only and not for use on people" in run.stdout
     assert list(data_folder.iterdir()) == []
+    (shown,) = [block for block in blocks(ROOT / "README.md") if "Where else was" in block.text]
+    assert sentences(shown.text) == sentences(run.stdout)
+
+
+def sentences(printed: str) -> list[str]:
+    """What the demo prints around its table. What was measured is the weights' affair; all else is ours."""
+    lines = [line.strip() for line in printed.splitlines() if line.strip() and line[0] not in "┏┃┡│└"]
+    return [re.sub(r"\d+ had the same(.*): [\d.]+;", r"N had the same\1: N;", line) for line in lines]
 
 
 @pytest.mark.timeout(240)

@@ -142,6 +142,33 @@ def test_what_is_synthesized_passes_the_check(app: Typer, tmp_path: Path) -> Non
     assert run(app, "check", "--dataset", "folder", "--root", out, "--frames", "all").exit_code == 0
 
 
+def test_people_pass_as_many_of_the_cameras_as_they_are_told_to(app: Typer, tmp_path: Path) -> None:
+    sizes = ("--people", "1", "--cameras", "5", "--tracklets", "1", "--frames", "1", "--height", "32", "--workers", "1")
+    result = run(app, "synthesize", *sizes, "--passes", "2", "--easiest", "0.5", "--out", tmp_path / "people")
+    assert result.exit_code == 0, result.output
+    assert "1 people before 2 cameras, 2 tracklets, 2 frames" in result.stdout
+    assert len(list((tmp_path / "people/person-001").iterdir())) == 2
+    plain = run(app, "synthesize", *sizes, "--out", tmp_path / "hard")
+    assert "1 people before 5 cameras" in plain.stdout
+    frames = [path.relative_to(tmp_path / "people") for path in (tmp_path / "people").rglob("*.jpg")]
+    assert all((tmp_path / "people" / f).read_bytes() != (tmp_path / "hard" / f).read_bytes() for f in frames)
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [(("--passes", "3"), "passes must lie between 1 and cameras (2)"), (("--easiest", "0.9"), "easiest must lie")],
+)
+def test_a_scene_that_cannot_be_is_one_line_and_exit_code_2(
+    app: Typer, tmp_path: Path, more: tuple[str, str], says: str
+) -> None:
+    sizes = ("--people", "1", "--cameras", "2", "--difficulty", "0.5", "--workers", "1")
+    refused = run(app, "synthesize", *sizes, *more, "--out", tmp_path / "people")
+    assert refused.exit_code == 2
+    assert says in refused.stderr
+    assert len(refused.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "people").exists()
+
+
 def test_a_folder_that_cannot_be_written_is_one_line_and_exit_code_2(app: Typer, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     sizes = ("--people", "1", "--cameras", "1", "--frames", "1", "--workers", "1")

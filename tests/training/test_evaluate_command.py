@@ -154,7 +154,7 @@ def test_weights_that_learned_nothing_are_told(scene: Path, tmp_path: Path) -> N
     save_model(new_model(CONFIG, seed=3), tmp_path / "W.safetensors", {"trained": False})
     result = run("--weights", tmp_path / "W.safetensors", "--dataset", "folder", "--root", scene, "--json")
     assert result.exit_code == 0
-    assert "W.safetensors: untrained weights, whose rankings mean nothing" in result.stderr
+    assert "W.safetensors: untrained weights, never taught who is who" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -108,12 +108,11 @@ def synthesize(
     from model.data.descriptions import describe_person
     from model.data.synthetic import scene_people, write_scene
 
-    total = people * (passes or cameras) * tracklets
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("Drawing tracklets", total=total)
+        task = bar.add_task("Drawing tracklets", total=people * (passes or cameras) * tracklets)
         try:
-            write_scene(
+            written = write_scene(
                 out,
                 people=people,
                 cameras=cameras,
@@ -134,6 +133,6 @@ def synthesize(
             raise CommandError(str(error)) from error
         except OSError as error:
             raise CommandError(f"{error.filename or out} cannot be written: {error.strerror}.") from error
-    typer.echo(
-        f"wrote {out}: {people:,} people before {cameras:,} cameras, {total:,} tracklets, {total * frames:,} frames"
-    )
+    passed = len({tracklet.camera for tracklet in written})
+    sizes = f"{len(written):,} tracklets, {len(written) * frames:,} frames"
+    typer.echo(f"wrote {out}: {people:,} people before {passed:,} cameras, {sizes}")
