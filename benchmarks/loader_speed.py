@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from model.data.synthetic import write_scene
+from model.data.scene import write_scene
 from model.preprocess import ImageSpecification
 from training.augment import Augmentation
 from training.datasets.registry import read_data_set

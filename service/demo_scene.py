@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from model.data.synthetic import JPEG_QUALITY, draw_tracklet
+from model.data.scene import write_passing
 
 SCENE_SEED = 4242
 """Training draws scenes of seeds below 1000, and scenes of different seeds share neither people nor cameras: whoever is
@@ -26,10 +26,4 @@ def passings() -> list[tuple[int, int]]:
 def write_demo_scene(root: Path) -> None:
     """Draw the scene as a folder data set below `root`."""
     for person, camera in passings():
-        folder = root / f"person-{person + 1:03d}" / f"camera-{camera + 1}" / "001"
-        folder.mkdir(parents=True)
-        # No other scene uses these seeds for another person or camera (`write_scene` counts the same way).
-        seeds = (SCENE_SEED << 32 | person, SCENE_SEED << 32 | camera)
-        images = draw_tracklet(*seeds, FRAMES, tracklet_seed=SCENE_SEED << 32, height=_HEIGHT)
-        for number, image in enumerate(images, start=1):
-            image.save(folder / f"{number:04d}.jpg", quality=JPEG_QUALITY)
+        write_passing((person, camera, 0), root=root, frames=FRAMES, seed=SCENE_SEED, height=_HEIGHT)

@@ -7,25 +7,18 @@ place, the cut of the box and who or what stands in the way.
 
 import functools
 import math
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass
-from multiprocessing import get_context
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from model.data.appearance import Appearance, draw_appearance
+from model.data.appearance import draw_appearance
 from model.data.figure import Figure, draw_person, dress
-from model.data.folder import FolderTracklet
 from model.data.occasion import on_occasion
 from model.data.skeleton import Arms, Pose
 from model.data.viewpoint import Viewpoint, draw_viewpoint
 
 HEIGHT = 256
-JPEG_QUALITY = 90
 _SMALLEST = 32
 _FINER = 1.5
 """Pixels of a person's height in the drawn scene over those in the frame: edges come out smooth."""
@@ -37,7 +30,6 @@ _PANORAMA = 1.4
 """Height of a camera's panorama over the person's height."""
 _PASSER_REACH = 0.52
 """Farther than this from the person, in heights, nobody else reaches into the box."""
-_NEIGHBOURS = 50
 _PASSER_SEEDS = 1 << 62
 """From here on seeds name people in the way, who are nobody's identity."""
 
@@ -81,7 +73,7 @@ def draw_tracklet(
     Raises:
         ValueError: an argument lies outside its range.
     """
-    _check(frames, height, difficulty)
+    check_drawing(frames, height, difficulty)
     _check_seeds(identity_seed, camera_seed, tracklet_seed)
     rng = np.random.default_rng([0x7A, identity_seed, camera_seed, tracklet_seed])
     unit = height * _FINER
@@ -117,127 +109,6 @@ def draw_tracklet(
     return images
 
 
-def write_scene(
-    root: Path,
-    *,
-    people: int,
-    cameras: int,
-    tracklets: int = 1,
-    frames: int = 8,
-    seed: int = 0,
-    height: int = HEIGHT,
-    difficulty: float = 1.0,
-    passes: int | None = None,
-    easiest: float | None = None,
-    workers: int = 1,
-    progress: Callable[[int], None] | None = None,
-) -> list[FolderTracklet]:
-    """Write a folder data set in which every person passes every camera, or some of many.
-
-    Args:
-        root: the folder to fill; made when it is not there.
-        people: how many identities.
-        cameras: how many cameras.
-        tracklets: how many for each person and camera.
-        frames: how many in each tracklet.
-        seed: another seed gives other people and other cameras; 0 to 2**29 - 1.
-        height: of the frames in pixels, as for `draw_tracklet`.
-        difficulty: as for `draw_tracklet`.
-        passes: how many of the cameras each person passes; all of them when it is not given.
-        easiest: each camera's difficulty is drawn between this and `difficulty`. All are of `difficulty` when it is not
-            given.
-        workers: processes that draw; what is written does not depend on it. With more than one, the calling script
-            needs the usual `if __name__ == "__main__":`.
-        progress: called with the number of tracklets written so far, after each.
-
-    Returns:
-        What was written, in the order of writing.
-
-    Raises:
-        ValueError: an argument lies outside its range.
-    """
-    counts = {"people": people, "cameras": cameras, "tracklets": tracklets, "workers": workers}
-    for name, count in counts.items():
-        if count < 1:
-            raise ValueError(f"{name} must be at least 1, got {count}")
-    if not 0 <= seed < 1 << 29:
-        raise ValueError(f"seed must lie between 0 and {(1 << 29) - 1}, got {seed}")
-    _check(frames, height, difficulty)
-    easiest = difficulty if easiest is None else easiest
-    if not 0 <= easiest <= difficulty:
-        raise ValueError(f"easiest must lie between 0 and difficulty ({difficulty}), got {easiest}")
-    if passes is not None and not 1 <= passes <= cameras:
-        raise ValueError(f"passes must lie between 1 and cameras ({cameras}), got {passes}")
-    write = functools.partial(
-        _write_tracklet, root=root, frames=frames, seed=seed, height=height, difficulty=(easiest, difficulty)
-    )
-    jobs = [
-        (person, camera, passing)
-        for person in range(people)
-        for camera in _passed(person, cameras, passes, seed)
-        for passing in range(tracklets)
-    ]
-    # Processes are started afresh: a fork of a process with threads may hang.
-    pool = ProcessPoolExecutor(workers, get_context("spawn")) if workers > 1 else None
-    written: list[FolderTracklet] = []
-    with pool or nullcontext():
-        results: Iterator[FolderTracklet] = pool.map(write, jobs, chunksize=8) if pool else map(write, jobs)
-        for tracklet in results:
-            written.append(tracklet)
-            if progress is not None:
-                progress(len(written))
-    return written
-
-
-def _passed(person: int, cameras: int, passes: int | None, seed: int) -> list[int]:
-    """Choose the cameras that a person passes.
-
-    People come in neighbourhoods whose cameras are few, because drawing a camera costs as much as many frames.
-    """
-    if passes is None:
-        return list(range(cameras))
-    near = np.random.default_rng([0x9A, seed, person // _NEIGHBOURS]).permutation(cameras)[: 2 * passes]
-    chosen = np.random.default_rng([0x9B, seed, person]).choice(near, passes, replace=False)
-    return sorted(int(camera) for camera in chosen)
-
-
-def scene_people(people: int, seed: int = 0) -> dict[str, Appearance]:
-    """How the first `people` of the scene `seed` look, by the names of their folders."""
-    return {_person_name(person): draw_appearance(_seed_in(seed, person)) for person in range(people)}
-
-
-def _person_name(person: int) -> str:
-    return f"person-{person + 1:03d}"
-
-
-def _seed_in(scene: int, number: int) -> int:
-    """The seed of a scene's person, camera or passing; no other scene uses it for another number."""
-    return scene << 32 | number
-
-
-def _write_tracklet(
-    job: tuple[int, int, int], *, root: Path, frames: int, seed: int, height: int, difficulty: tuple[float, float]
-) -> FolderTracklet:
-    person, camera, passing = job
-    name = (_person_name(person), f"camera-{camera + 1}", f"{passing + 1:03d}")
-    folder = root.joinpath(*name)
-    folder.mkdir(parents=True, exist_ok=True)
-    seeds = [_seed_in(seed, number) for number in job]
-    share = np.random.default_rng([0x9C, seeds[1]]).random()
-    images = draw_tracklet(
-        seeds[0],
-        seeds[1],
-        frames,
-        tracklet_seed=seeds[2],
-        height=height,
-        difficulty=difficulty[0] + float(share) * (difficulty[1] - difficulty[0]),
-    )
-    paths = tuple(folder / f"{number:04d}.jpg" for number in range(1, frames + 1))
-    for path, image in zip(paths, images, strict=True):
-        image.save(path, quality=JPEG_QUALITY)
-    return FolderTracklet(*name, paths)
-
-
 def _check_seeds(identity: int, camera: int, tracklet: int) -> None:
     if not 0 <= identity < _PASSER_SEEDS:
         raise ValueError(f"identity_seed must lie between 0 and {_PASSER_SEEDS - 1}, got {identity}")
@@ -246,7 +117,8 @@ def _check_seeds(identity: int, camera: int, tracklet: int) -> None:
             raise ValueError(f"{name} must not be negative, got {seed}")
 
 
-def _check(frames: int, height: int, difficulty: float) -> None:
+def check_drawing(frames: int, height: int, difficulty: float) -> None:
+    """Raise ValueError for what `draw_tracklet` cannot draw, whoever it is of."""
     if frames < 1:
         raise ValueError(f"a tracklet has at least one frame, got {frames}")
     if height < _SMALLEST or height % 2:

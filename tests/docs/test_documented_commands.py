@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from model.checkpoint import describe_weights
 from model.cli import build_app
-from model.data.synthetic import write_scene
+from model.data.scene import write_scene
 from model.default_weights import DEMO_WEIGHTS
 from tests.docs.pages import ROOT, Block, blocks
 from tests.support import RunningService, wait_until

@@ -12,8 +12,9 @@ from PIL import Image
 
 from model.data.appearance import Colour, draw_appearance
 from model.data.figure import draw_person, dress
+from model.data.scene import write_scene
 from model.data.skeleton import Pose
-from model.data.synthetic import draw_tracklet, write_scene
+from model.data.synthetic import draw_tracklet
 
 PEOPLE, CAMERAS = 16, 3
 

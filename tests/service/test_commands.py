@@ -15,7 +15,7 @@ import structlog
 from typer.testing import CliRunner, Result
 
 from model.cli import build_app
-from model.data.synthetic import write_scene
+from model.data.scene import write_scene
 from tests.support import ADMIN_KEY, RunningService
 
 

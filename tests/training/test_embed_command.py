@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from model import ModelConfig, new_model, save_model
 from model.cli import build_app
-from model.data.synthetic import write_scene
+from model.data.scene import write_scene
 from training.datasets.registry import read_data_set
 from training.evaluation import describe_tracklets
 

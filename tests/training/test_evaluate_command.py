@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from model import ModelConfig, new_model, save_model
 from model.checkpoint import describe_weights, model_id
 from model.cli import build_app
-from model.data.synthetic import write_scene
+from model.data.scene import write_scene
 from model.default_weights import DEMO_WEIGHTS
 from training.datasets.registry import read_data_set
 from training.evaluation import evaluate_model

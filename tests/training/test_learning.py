@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from model.data.synthetic import write_scene
+from model.data.scene import write_scene
 from model.metrics import evaluate_retrieval
 from training.config import load_config
 from training.datasets.registry import read_data_set

@@ -106,7 +106,7 @@ def synthesize(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from model.data.descriptions import describe_person
-    from model.data.synthetic import scene_people, write_scene
+    from model.data.scene import scene_people, write_scene
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
+from model.data.scene import scene_people, write_scene
 from model.data.subgroups import GROUPS, groups_of
-from model.data.synthetic import scene_people, write_scene
 from model.tfclip import TFCLIP
 from training.datasets.registry import read_data_set
 from training.datasets.tracklets import DataSet, label_map
@@ -33,7 +33,7 @@ class Scene:
     """The people that are drawn: every one passes every camera once.
 
     Attributes:
-        people, cameras, frames, seed, difficulty: as for `model.data.synthetic.write_scene`. A seed that people were
+        people, cameras, frames, seed, difficulty: as for `model.data.scene.write_scene`. A seed that people were
             learned from would show them again.
     """
 

@@ -1,13 +1,11 @@
 """Groups of drawn people: everybody has one for each trait, and it is what the drawing was made from."""
 
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 
 from model.data.appearance import draw_appearance
 from model.data.subgroups import GROUPS, groups_of
-from model.data.synthetic import scene_people, write_scene
 
 PEOPLE = [draw_appearance(seed) for seed in range(1500)]
 
@@ -52,10 +50,3 @@ def test_dark_clothes_are_darker_than_light_ones_and_coloured_ones_are_no_greys(
             assert min(colour) > 100
         if group == "coloured":
             assert max(colour) - min(colour) >= 45
-
-
-def test_the_people_of_a_scene_are_those_that_are_written(tmp_path: Path) -> None:
-    written = write_scene(tmp_path, people=3, cameras=1, frames=1, height=32, seed=4)
-    people = scene_people(3, seed=4)
-    assert list(people) == [one.identity for one in written]
-    assert people["person-002"] == draw_appearance(4 << 32 | 1)

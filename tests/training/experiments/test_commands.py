@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from model import load_model
 from model.cli import build_app
-from model.data.synthetic import write_scene
+from model.data.scene import write_scene
 from tests.training.miniature import write_mars
 from tests.training.small_run import SMALL, coloured_people
 from tests.training.test_clip_reid import make_clip

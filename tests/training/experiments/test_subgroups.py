@@ -11,8 +11,8 @@ from typer.testing import CliRunner, Result
 from model import ModelConfig, new_model, save_model
 from model.checkpoint import model_id
 from model.cli import build_app
+from model.data.scene import scene_people
 from model.data.subgroups import GROUPS, groups_of
-from model.data.synthetic import scene_people
 from model.metrics import evaluate_retrieval
 from training.datasets.folder import read_folder
 from training.evaluation import describe_tracklets
