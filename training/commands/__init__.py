@@ -1,4 +1,4 @@
-"""The commands of this room: `tfclip train`, `evaluate`, `embed`, `data` and `experiments`."""
+"""The commands of this room: `tfclip train`, `whiten`, `evaluate`, `embed`, `data` and `experiments`."""
 
 from importlib import import_module
 
