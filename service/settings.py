@@ -68,7 +68,7 @@ class Settings(BaseSettings):
 
     # Embedding.
     frame_cap: Annotated[int, Field(ge=1)] = Field(
-        default=64, description="frames of a tracklet that are embedded, spread evenly; all are stored"
+        default=16, description="frames of a tracklet that are embedded, spread evenly; all are stored"
     )
     batch_clips: Annotated[int, Field(ge=1)] = Field(default=16, description="clips computed together at most")
     queue_clips: Annotated[int, Field(ge=1)] = Field(default=256, description="clips waiting at most; then 503")
