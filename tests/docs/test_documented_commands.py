@@ -35,7 +35,9 @@ def test_the_sequence_of_the_readme_ends_with_a_ranking(data_folder: Path) -> No
     with served(serve, data_folder) as (url, key):
         output = run(after, data_folder, TFCLIP_URL=url, TFCLIP_API_KEY=key)
     assert re.search(r"stored +│ +│ 8 ", output)
-    assert re.search(r"│ 1 +│ -?\d\.\d{4} │ person-00", output)
+    assert re.search(r"│ 1 +│ -?\d\.\d{4} +│ person-004 │ camera-1", output), (
+        "the newest tracklet is of person-004 before camera-2"
+    )
     assert '"results":[{"rank":1,' in output
 
 

@@ -188,7 +188,7 @@ def test_two_processes_keep_the_memory_that_one_would(tmp_path: Path) -> None:
 
 def test_it_is_built_before_the_first_step_or_where_encoders_are_random_after_the_first_epochs() -> None:
     for config, built in (
-        (load_config("tfclip_plus"), [0]),
+        (load_config("tfclip_plus", ("memory.kind=momentum", "prompt.variant=none")), [0]),
         (small_config("memory.kind=momentum", "memory.first_epoch=3"), [3]),
         (small_config("memory.kind=rebuilt", "memory.first_epoch=3", "memory.every=2"), [3, 5, 7]),
         (load_config("mars_vit_b16"), [0]),

@@ -66,8 +66,8 @@ def test_the_tenfold_rate_can_be_turned_off() -> None:
     assert found[id(modules["model"].temporal.construction.projection.weight)] == pytest.approx(5e-6)
 
 
-def test_the_better_recipe_raises_the_rate_of_all_that_clip_does_not_bring() -> None:
-    config = load_config("tfclip_plus")
+def test_tenfold_rates_can_be_those_of_all_that_clip_does_not_bring() -> None:
+    config = load_config("tfclip_plus", ("optimiser.classifier_factor=10",))
     model = new_model(replace(TINY, temporal_positions=True))
     heads = IdentityHeads(128, 64, 5, temporal=True)
     classifiers = (heads.classifier_u, heads.classifier_v, heads.classifier_g)

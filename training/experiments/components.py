@@ -56,7 +56,7 @@ def component_rows(
         base = next(row for row in rows if row.name == ("B4" if config.prompt.variant == "none" else "B6"))
         rows = (*rows, *plus_rows(config, base))
         notes.append(
-            f"Rows that begin with {base.title} change one thing of it, as `tfclip_plus` has it. What the config has "
+            f"Rows that begin with {base.title} change one thing of it. What the config has "
             "already is taken away instead, and the title says without."
         )
     return rows, tuple(notes)

@@ -12,17 +12,18 @@ _OVERRIDES = "network.overrides"
 
 @dataclass(frozen=True, kw_only=True)
 class Improvement:
-    """A part of `tfclip_plus`.
+    """What may help on top of TF-CLIP.
 
     Attributes:
         name: of its row.
         title: what it is.
         taken: what a config loses that has it already; the title, if not said.
         present: whether a config has it.
-        changes: that give it to a config, values as in `tfclip_plus`.
+        changes: that give it to a config.
         without: that take it away.
         needs: name of another one that must be there first.
-        in_all: whether it is one of those together; not where another one excludes it.
+        in_all: whether it is one of those together, which are `tfclip_plus`: those that measured better
+            (docs/experiments).
     """
 
     name: str
@@ -71,6 +72,7 @@ PLUS_ROWS = (
         changes=("memory.kind=momentum", "memory.momentum=0.2", "memory.proxies=mean_hardest", WITHOUT_PROMPT),
         without=(_BUILT_MEMORY,),
         needs="normalised",
+        in_all=False,
     ),
     Improvement(
         name="crop",
@@ -79,6 +81,7 @@ PLUS_ROWS = (
         present=lambda config: config.augmentation.crop_padding > 0,
         changes=("augmentation.crop_padding=10",),
         without=("augmentation.crop_padding=0",),
+        in_all=False,
     ),
     Improvement(
         name="rates",
@@ -94,6 +97,7 @@ PLUS_ROWS = (
             "optimiser.temporal_classifier_factor=1",
             "optimiser.classifier_factor=1",
         ),
+        in_all=False,
     ),
     Improvement(
         name="positions",
@@ -101,6 +105,7 @@ PLUS_ROWS = (
         present=lambda config: config.network.architecture(cameras=0).temporal_positions,
         changes=(f"{_OVERRIDES}.temporal_positions=true",),
         without=(f"{_OVERRIDES}.temporal_positions=false",),
+        in_all=False,
     ),
     Improvement(
         name="gradient-tenth",

@@ -101,7 +101,7 @@ def test_rows_about_the_memory_need_one(kind: str) -> None:
 
 def test_depths_of_ssp_need_a_memory_that_leaves_a_place_for_it() -> None:
     with pytest.raises(ConfigError, match=r"memory\.kind is momentum, which takes the place of SSP"):
-        depth_rows(load_config("tfclip_plus"))
+        depth_rows(load_config("tfclip_plus", ("memory.kind=momentum", "prompt.variant=none")))
 
 
 def test_rows_are_chosen_by_name_and_stay_in_order() -> None:
