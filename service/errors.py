@@ -124,6 +124,12 @@ class IndexNotReady(Unavailable):
     code, title = "index_not_ready", "The gallery's index is not ready"
 
 
+class GalleryMoved(Unavailable):
+    """The gallery was switched to another model while the request was worked on."""
+
+    code, title = "gallery_moved", "The gallery was switched to another model"
+
+
 class DatabaseUnavailable(Unavailable):
     """PostgreSQL does not answer."""
 

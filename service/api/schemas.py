@@ -321,6 +321,8 @@ class JobAnswer(BaseModel):
     done: int
     total: int | None
     error: str | None
+    result: dict[str, Any] | None = Field(description="What came of it, once it is over.")
+    cancel_requested: bool
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None

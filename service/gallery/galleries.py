@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from service.errors import DatabaseUnavailable, IndexNotReady, NotFound
 from service.gallery import snapshot
+from service.gallery.building import IndexOutOfStep, apply_changes, build_index
 from service.gallery.filters import Filters
 from service.gallery.index import GalleryIndex, Hit
+from service.store import changes as change_store
 from service.store import galleries as store
 from service.store.database import Database
 
@@ -260,7 +262,7 @@ class Galleries:
                 return
             try:
                 served.current_at = await self._advance(served.index, served.id, served.model_id)
-            except ValueError as error:
+            except IndexOutOfStep as error:
                 log.error("index thrown away, rebuilding from the database", gallery=served.name, reason=str(error))
                 served.index = await build_index(self._database, served.id, served.model_id)
 
@@ -271,18 +273,18 @@ class Galleries:
             When the last look at the database began: the index contains all that was committed then.
 
         Raises:
-            ValueError: the index and the changes do not fit together; the index must not be used any more.
+            IndexOutOfStep: the index and the changes do not fit together; the index must not be used any more.
         """
         while True:
             looked_at = self._clock()
             async with self._database.reading() as connection:
                 newest = (await store.get_state(connection, gallery_id)).change
-                changes = await store.changes_after(connection, gallery_id, model_id, index.applied)
+                changes = await change_store.after(connection, gallery_id, model_id, index.applied)
             apply_changes(index, changes)
             if index.applied >= newest:
                 return looked_at
             if not changes:
-                raise ValueError(f"the index contains change {index.applied}, the gallery's last is {newest}")
+                raise IndexOutOfStep(f"the index contains change {index.applied}, the gallery's last is {newest}")
 
     async def _save(self, served: ServedGallery) -> None:
         """Write a snapshot if the index changed since the last one. The caller holds `writing`."""
@@ -305,50 +307,11 @@ class Galleries:
         return self._folder / f"{gallery_id}-{generation}.snapshot"
 
 
-def apply_changes(index: GalleryIndex, changes: list[store.Change]) -> None:
-    """Bring the index forward by changes that follow its `applied` number without a gap.
-
-    Raises:
-        ValueError: a number is missing, or a row does not fit the index; the index must not be used any more.
-    """
-    for change in changes:
-        if change.number != index.applied + 1:
-            raise ValueError(f"change {change.number} follows {index.applied}: numbers between them are missing")
-        if change.kind == "deleted":
-            index.remove(change.tracklet_id)
-        elif change.row is not None:
-            index.add([change.row])
-        # An added tracklet without a row was deleted since; its deletion is a later change.
-        index.applied = change.number
-
-
-async def build_index(
-    database: Database, gallery_id: int, model_id: str, progress: Callable[[int], None] = lambda done: None
-) -> GalleryIndex:
-    """Build an index from the database alone.
-
-    Args:
-        progress: called with the number of tracklets read so far.
-
-    Raises:
-        DatabaseUnavailable: PostgreSQL went away meanwhile.
-    """
-    async with database.frozen() as connection:
-        gallery = await store.get_state(connection, gallery_id)
-        index = GalleryIndex(await store.dimension(connection, model_id), applied=gallery.change)
-        done = 0
-        async for rows in store.stream_index_rows(connection, gallery_id, model_id):
-            await asyncio.to_thread(index.add, rows)
-            done += len(rows)
-            progress(done)
-    return index
-
-
 def _verify(manifest: snapshot.Manifest, gallery: store.Gallery) -> None:
-    found = (manifest.gallery_id, manifest.generation, manifest.model_id)
-    expected = (gallery.id, gallery.generation, gallery.model_id)
+    found = (manifest.gallery_id, manifest.generation, manifest.model_id, manifest.dimension)
+    expected = (gallery.id, gallery.generation, gallery.model_id, gallery.dimension)
     if found != expected:
-        raise snapshot.SnapshotError(f"it is of (gallery, generation, model) {found}, expected {expected}")
+        raise snapshot.SnapshotError(f"it is of (gallery, generation, model, dimension) {found}, expected {expected}")
     if manifest.applied > gallery.change:
         raise snapshot.SnapshotError(
             f"it contains change {manifest.applied}, but the gallery has only {gallery.change}: the database is older"

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 import faiss  # isort: skip
 
 from service.gallery.filters import Columns, Filters, grown, microseconds
-from service.store.galleries import IndexRow
+from service.store.changes import IndexRow
 
 MARGIN = 32
 """Rows proposed beyond the k asked for."""

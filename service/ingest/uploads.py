@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sqlalchemy.exc import IntegrityError
 
 from service.embedding.models import Models
-from service.errors import ExternalIdConflict, NotFound
+from service.errors import ExternalIdConflict, GalleryMoved, NotFound
 from service.gallery.galleries import Galleries
 from service.ingest.frames import Frames, digest_of, prepare_frames
 from service.ingest.images import ImageLimits
@@ -112,6 +112,17 @@ class Uploads:
         existing, gallery = await self._existing(upload, contents)
         if existing is not None:
             return existing, gallery.model_id, False
+        while True:
+            try:
+                return await self._store(upload, contents, gallery)
+            except GalleryMoved:
+                # Switched to another model while this was embedded: describe it by that one.
+                async with self._database.reading() as connection:
+                    gallery = await gallery_store.get_state(connection, gallery.id)
+
+    async def _store(
+        self, upload: Upload, contents: Sequence[bytes], gallery: Gallery
+    ) -> tuple[StoredTracklet, str, bool]:
         frames, vector = await self.describe(contents, gallery.model_id)
         new = NewTracklet(
             id=uuid.uuid4(),

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import procrastinate
@@ -10,7 +10,8 @@ import structlog
 from procrastinate.exceptions import ProcrastinateException
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.errors import DatabaseUnavailable
+from service.errors import DatabaseUnavailable, ServiceError
+from service.jobs.running import JobCancelled, JobRefused, RunningJob
 from service.store import jobs as store
 from service.store.database import SEARCH_PATH_OPTION, Database, conninfo
 
@@ -20,7 +21,8 @@ HEARTBEAT_SECONDS = 2.0
 STALLED_SECONDS = 10.0
 """A worker without a heartbeat for so long is dead, and its job is taken up again from the beginning."""
 
-JobFunction = Callable[[uuid.UUID], Awaitable[None]]
+JobFunction = Callable[[RunningJob], Awaitable[dict[str, Any] | None]]
+"""What a kind of job does; what it returns is the job's result. It must bear being run again after a crash."""
 
 
 class JobQueue:
@@ -28,7 +30,7 @@ class JobQueue:
 
     Args:
         database: for the jobs' own rows.
-        functions: what to run for each kind of job; it must bear being run again after a crash.
+        functions: what to run for each kind of job.
     """
 
     def __init__(self, database: Database, functions: dict[str, JobFunction]) -> None:
@@ -58,9 +60,11 @@ class JobQueue:
         await asyncio.gather(*self._running, return_exceptions=True)
         await self._app.close_async()
 
-    async def enqueue(self, connection: AsyncConnection, kind: str, gallery_id: int) -> store.Job:
+    async def enqueue(
+        self, connection: AsyncConnection, kind: str, gallery_id: int, parameters: Mapping[str, Any] | None = None
+    ) -> store.Job:
         """Write the job and its queue entry in the caller's transaction: both exist, or neither."""
-        job = await store.create(connection, kind, gallery_id)
+        job = await store.create(connection, kind, gallery_id, parameters)
         await self._defer(connection, job)
         return job
 
@@ -75,28 +79,38 @@ class JobQueue:
             identifier = uuid.UUID(job_id)
             async with self._database.transaction() as connection:
                 job = await store.find(connection, identifier)
-            if job is None or job.finished_at is not None:
-                return
-            structlog.contextvars.bind_contextvars(job_id=job_id, kind=kind)
-            log.info("job started")
-            try:
-                await function(identifier)
-            except DatabaseUnavailable:
-                # Nothing can be written down now. The queue retries.
-                raise
-            except Exception as error:
-                log.exception("job failed")
-                async with self._database.transaction() as connection:
-                    await store.finish(connection, identifier, "failed", f"{type(error).__name__}: {error}")
-            else:
-                async with self._database.transaction() as connection:
-                    await store.finish(connection, identifier, "succeeded")
-                log.info("job succeeded")
-            finally:
-                structlog.contextvars.unbind_contextvars("job_id", "kind")
+                if job is None or job.finished_at is not None:
+                    return
+                await store.start(connection, identifier)
+            with structlog.contextvars.bound_contextvars(job_id=job_id, kind=kind):
+                await self._run(RunningJob(self._database, job), function)
 
         retry = procrastinate.RetryStrategy(wait=2, retry_exceptions={DatabaseUnavailable})
         return self._app.task(name=kind, retry=retry)(run)
+
+    async def _run(self, running: RunningJob, function: JobFunction) -> None:
+        log.info("job started")
+        result: dict[str, Any] | None = None
+        status, said = "succeeded", None
+        try:
+            async with running.reporting():
+                running.check()
+                result = await function(running)
+        except DatabaseUnavailable:
+            # Nothing can be written down now. The queue retries.
+            raise
+        except JobCancelled:
+            status = "cancelled"
+        except (JobRefused, ServiceError) as error:
+            log.warning("job cannot be done", reason=str(error))
+            status, said = "failed", str(error)
+        except Exception as error:
+            log.exception("job failed")
+            status, said = "failed", f"{type(error).__name__}: {error}"
+        await running.report()
+        async with self._database.transaction() as connection:
+            await store.finish(connection, running.job.id, status, said, result)
+        log.info("job ended", status=status)
 
     async def _work(self) -> None:
         await self._app.run_worker_async(

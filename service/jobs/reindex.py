@@ -1,58 +1,44 @@
 """Re-index: build a gallery's next generation beside the serving one, catch up, switch."""
 
-import asyncio
-import uuid
+from typing import Any
 
-from service.gallery.galleries import Galleries, apply_changes, build_index
+from service.gallery.building import apply_changes, build_index
+from service.gallery.galleries import Galleries
+from service.jobs.running import JobCancelled, JobRefused, RunningJob
+from service.store import changes as change_store
 from service.store import galleries as gallery_store
+from service.store import generations as generation_store
 from service.store import jobs as job_store
 from service.store.database import Database
 
 KIND = "reindex"
 
-_PROGRESS_SECONDS = 0.5
 
-
-async def reindex(database: Database, galleries: Galleries, job_id: uuid.UUID) -> None:
+async def reindex(database: Database, galleries: Galleries, running: RunningJob) -> dict[str, Any]:
     """Rebuild the gallery's index from the stored descriptors while the present one goes on answering.
 
     May be run again after a crash: it begins anew, and what an interrupted run leaves is a generation number without
     an index.
     """
+    if running.job.gallery is None:
+        raise JobRefused("The gallery was deleted.")
     async with database.transaction() as connection:
-        job = await job_store.find(connection, job_id)
-        if job is None or job.gallery is None:
-            raise LookupError(f"job {job_id} or its gallery was deleted")
-        gallery = await gallery_store.find(connection, job.gallery)
+        gallery = await gallery_store.find(connection, running.job.gallery)
         assert gallery is not None
-        generation = await gallery_store.add_generation(connection, gallery.id, gallery.model_id)
-        total = await gallery_store.count_descriptors(connection, gallery.id, gallery.model_id)
-        await job_store.start(connection, job_id, total)
-
-    done = 0
+        generation = await generation_store.add(connection, gallery.id, gallery.model_id)
+        running.total = await change_store.count_described(connection, gallery.id, gallery.model_id)
 
     def note(count: int) -> None:
-        nonlocal done
-        done = count
+        running.done = count
 
-    async def report() -> None:
-        while True:
-            await asyncio.sleep(_PROGRESS_SECONDS)
-            async with database.transaction() as connection:
-                await job_store.progress(connection, job_id, done)
-
-    reporter = asyncio.create_task(report())
-    try:
-        index = await build_index(database, gallery.id, gallery.model_id, note)
-    finally:
-        reporter.cancel()
-        await asyncio.gather(reporter, return_exceptions=True)
-
+    index = await build_index(database, gallery.id, gallery.model_id, progress=note)
     async with galleries.switching(gallery.name) as served:
         async with database.transaction() as connection:
-            # Locks the gallery's row: from here to COMMIT nobody else can change the gallery.
-            await gallery_store.activate(connection, gallery.id, generation)
-            while changes := await gallery_store.changes_after(connection, gallery.id, gallery.model_id, index.applied):
+            if not await job_store.lock_uncancelled(connection, running.job.id):
+                raise JobCancelled
+            await generation_store.activate(connection, generation)
+            while changes := await change_store.after(connection, gallery.id, gallery.model_id, index.applied):
                 apply_changes(index, changes)
-            await job_store.progress(connection, job_id, total)
-        await galleries.replace(served, index, generation, gallery.model_id)
+        await galleries.replace(served, index, generation.number, gallery.model_id)
+    running.done = running.total
+    return {"generation": generation.number, "generation_id": generation.id, "model_id": generation.model_id}

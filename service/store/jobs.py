@@ -1,10 +1,12 @@
 """Jobs as their users see them."""
 
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import case, func, insert, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.store.tables import GalleryRow, JobRow
@@ -12,7 +14,14 @@ from service.store.tables import GalleryRow, JobRow
 
 @dataclass(frozen=True)
 class Job:
-    """A job; `status` is one of queued, running, succeeded, failed, cancelled."""
+    """A job.
+
+    Attributes:
+        status: one of queued, running, succeeded, failed, cancelled.
+        parameters: what it was asked to do, and what it must remember to go on after a crash.
+        result: what came of it, once it is over.
+        cancel_requested: somebody wants it to stop; it does so at the next step.
+    """
 
     id: uuid.UUID
     kind: str
@@ -21,9 +30,12 @@ class Job:
     done: int
     total: int | None
     error: str | None
+    result: dict[str, Any] | None
+    cancel_requested: bool
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    parameters: dict[str, Any] = field(repr=False)
 
 
 _JOB = select(
@@ -34,16 +46,23 @@ _JOB = select(
     JobRow.done,
     JobRow.total,
     JobRow.error,
+    JobRow.result,
+    JobRow.cancel_requested,
     JobRow.created_at,
     JobRow.started_at,
     JobRow.finished_at,
+    JobRow.parameters,
 ).outerjoin(GalleryRow, GalleryRow.id == JobRow.gallery_id)
 
 
-async def create(connection: AsyncConnection, kind: str, gallery_id: int | None) -> Job:
+async def create(
+    connection: AsyncConnection, kind: str, gallery_id: int | None, parameters: Mapping[str, Any] | None = None
+) -> Job:
     """Write down a queued job."""
     job_id = uuid.uuid4()
-    await connection.execute(insert(JobRow).values(id=job_id, kind=kind, gallery_id=gallery_id))
+    await connection.execute(
+        insert(JobRow).values(id=job_id, kind=kind, gallery_id=gallery_id, parameters=dict(parameters or {}))
+    )
     created = await find(connection, job_id)
     assert created is not None
     return created
@@ -55,25 +74,75 @@ async def find(connection: AsyncConnection, job_id: uuid.UUID) -> Job | None:
     return Job(**row._mapping) if row else None
 
 
-async def start(connection: AsyncConnection, job_id: uuid.UUID, total: int) -> None:
-    """The job runs, from the beginning; `total` is what it counts up to."""
+async def list_page(
+    connection: AsyncConnection, gallery: str | None, limit: int, before: tuple[datetime, uuid.UUID] | None = None
+) -> list[Job]:
+    """Up to `limit` jobs, newest first, of one gallery or of all, older than `before` (creation time, id)."""
+    statement = _JOB.order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(limit)
+    if gallery is not None:
+        statement = statement.where(GalleryRow.name == gallery)
+    if before is not None:
+        statement = statement.where(tuple_(JobRow.created_at, JobRow.id) < tuple_(*before))
+    return [Job(**row._mapping) for row in await connection.execute(statement)]
+
+
+async def start(connection: AsyncConnection, job_id: uuid.UUID) -> None:
+    """The job runs, for the first time or again."""
     await connection.execute(
         update(JobRow)
         .where(JobRow.id == job_id)
-        .values(status="running", done=0, total=total, error=None, started_at=func.now(), finished_at=None)
+        .values(status="running", error=None, started_at=func.coalesce(JobRow.started_at, func.now()), finished_at=None)
     )
 
 
-async def progress(connection: AsyncConnection, job_id: uuid.UUID, done: int) -> None:
-    """The job has done this much."""
-    await connection.execute(update(JobRow).where(JobRow.id == job_id).values(done=done))
-
-
-async def finish(connection: AsyncConnection, job_id: uuid.UUID, status: str, error: str | None = None) -> None:
-    """The job is over."""
+async def remember(connection: AsyncConnection, job_id: uuid.UUID, parameters: Mapping[str, Any]) -> None:
+    """Keep more parameters, for a run after a crash to find."""
     await connection.execute(
-        update(JobRow).where(JobRow.id == job_id).values(status=status, error=error, finished_at=func.now())
+        update(JobRow).where(JobRow.id == job_id).values(parameters=JobRow.parameters.concat(dict(parameters)))
     )
+
+
+async def progress(connection: AsyncConnection, job_id: uuid.UUID, done: int, total: int | None) -> bool:
+    """The job has done this much; whether it should stop."""
+    statement = (
+        update(JobRow).where(JobRow.id == job_id).values(done=done, total=total).returning(JobRow.cancel_requested)
+    )
+    return bool(await connection.scalar(statement))
+
+
+async def lock_uncancelled(connection: AsyncConnection, job_id: uuid.UUID) -> bool:
+    """Whether nobody asked the job to stop; nobody can any more until this transaction ends."""
+    statement = select(JobRow.cancel_requested).where(JobRow.id == job_id).with_for_update()
+    return not await connection.scalar(statement)
+
+
+async def request_cancel(connection: AsyncConnection, job_id: uuid.UUID) -> Job | None:
+    """Ask a job to stop. One that waits is cancelled at once, one that is over stays as it is; None: no such job."""
+    waiting = JobRow.status == "queued"
+    await connection.execute(
+        update(JobRow)
+        .where(JobRow.id == job_id, JobRow.finished_at.is_(None))
+        .values(
+            cancel_requested=True,
+            status=case((waiting, "cancelled"), else_=JobRow.status),
+            finished_at=case((waiting, func.now())),
+        )
+    )
+    return await find(connection, job_id)
+
+
+async def finish(
+    connection: AsyncConnection,
+    job_id: uuid.UUID,
+    status: str,
+    error: str | None = None,
+    result: Mapping[str, Any] | None = None,
+) -> None:
+    """The job is over."""
+    values: dict[str, Any] = {"status": status, "error": error, "finished_at": func.now()}
+    if result is not None:
+        values["result"] = dict(result)
+    await connection.execute(update(JobRow).where(JobRow.id == job_id).values(**values))
 
 
 async def lost(connection: AsyncConnection) -> list[Job]:

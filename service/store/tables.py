@@ -63,13 +63,19 @@ class GalleryRow(Table):
 
 
 class GenerationRow(Table):
-    """One built index of one gallery under one model. The gallery's column `generation` names the serving one."""
+    """One index of one gallery under one model. The gallery's column `generation` names the serving one's number.
+
+    `building`: a job is making it, or was stopped while it did; `ready`: it was complete once, and may serve.
+    """
 
     __tablename__ = "generations"
+    __table_args__ = (CheckConstraint("status IN ('building', 'ready')", name="status"),)
 
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), unique=True)
     gallery_id: Mapped[int] = mapped_column(ForeignKey("galleries.id", ondelete="CASCADE"), primary_key=True)
     number: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     model_id: Mapped[str] = mapped_column(ForeignKey("models.id"))
+    status: Mapped[str] = mapped_column(Text, server_default="building")
     created_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
 
 
@@ -130,7 +136,7 @@ class DescriptorRow(Table):
     __tablename__ = "descriptors"
 
     tracklet_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("tracklets.id", ondelete="CASCADE"), primary_key=True)
-    model_id: Mapped[str] = mapped_column(ForeignKey("models.id"), primary_key=True)
+    model_id: Mapped[str] = mapped_column(ForeignKey("models.id"), primary_key=True, index=True)
     vector: Mapped[bytes] = mapped_column(LargeBinary)
 
 
@@ -165,6 +171,7 @@ class JobRow(Table):
 
     __tablename__ = "jobs"
     __table_args__ = (
+        Index(None, "created_at", "id"),
         CheckConstraint("status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="status"),
     )
 
@@ -175,6 +182,9 @@ class JobRow(Table):
     done: Mapped[int] = mapped_column(BigInteger, server_default="0")
     total: Mapped[int | None] = mapped_column(BigInteger)
     error: Mapped[str | None] = mapped_column(Text)
+    parameters: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
+    result: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    cancel_requested: Mapped[bool] = mapped_column(server_default="false")
     created_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
     started_at: Mapped[datetime | None] = mapped_column(Moment)
     finished_at: Mapped[datetime | None] = mapped_column(Moment)

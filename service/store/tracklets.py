@@ -10,7 +10,8 @@ from sqlalchemy import delete, exists, insert, select, text, tuple_
 from sqlalchemy.dialects.postgresql import insert as insert_or
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.store import galleries
+from service.errors import GalleryMoved
+from service.store import changes
 from service.store.tables import CameraRow, DescriptorRow, FrameRow, GalleryRow, TrackletRow
 
 # Advisory locks share one space per database; the class keeps ours apart from other uses.
@@ -178,6 +179,7 @@ async def store(connection: AsyncConnection, gallery_id: int, tracklet: NewTrack
 
     Raises:
         sqlalchemy.exc.IntegrityError: the gallery has its external id already.
+        GalleryMoved: the gallery is served under another model than the tracklet was described by.
     """
     camera_id = await _find_or_create_camera(connection, gallery_id, tracklet.camera)
     created_at = await connection.scalar(
@@ -216,7 +218,12 @@ async def store(connection: AsyncConnection, gallery_id: int, tracklet: NewTrack
     await connection.execute(
         insert(DescriptorRow).values(tracklet_id=tracklet.id, model_id=tracklet.model_id, vector=tracklet.vector)
     )
-    return await galleries.record_change(connection, gallery_id, "added", tracklet.id), created_at
+    recorded = await changes.record(connection, gallery_id, "added", tracklet.id)
+    if recorded.model_id != tracklet.model_id:
+        raise GalleryMoved(
+            f"The gallery was switched from model {tracklet.model_id} to another one meanwhile; try again."
+        )
+    return recorded.number, created_at
 
 
 async def _find_or_create_camera(connection: AsyncConnection, gallery_id: int, name: str) -> int:
@@ -256,8 +263,8 @@ async def remove(connection: AsyncConnection, tracklet_id: uuid.UUID) -> Deleted
     ).one_or_none()
     if gone is None:
         return None
-    change = await galleries.record_change(connection, gone.gallery_id, "deleted", tracklet_id)
-    return Deleted(gone.name, gone.gallery_id, change, frames)
+    recorded = await changes.record(connection, gone.gallery_id, "deleted", tracklet_id)
+    return Deleted(gone.name, gone.gallery_id, recorded.number, frames)
 
 
 async def lock_frames_shared(connection: AsyncConnection, gallery_id: int) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from service.gallery import index as module
 from service.gallery.filters import Filters
 from service.gallery.index import GalleryIndex, Hit
-from service.store.galleries import IndexRow
+from service.store.changes import IndexRow
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -3,12 +3,15 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
 
-from service.gallery.galleries import build_index
-from service.store import galleries, migrate, models, tracklets
+from service.errors import GalleryMoved
+from service.gallery.building import build_index
+from service.store import changes as change_store
+from service.store import galleries, generations, migrate, models, tracklets
 from service.store.database import Database, conninfo
 from service.store.embedded import EmbeddedPostgres
 from service.store.galleries import Gallery
@@ -82,7 +85,7 @@ async def test_a_late_committer_gets_the_later_number_although_it_began_first(
 
     assert await asyncio.gather(slow(), fast()) == [2, 1]
     async with database.transaction() as connection:
-        changes = await galleries.changes_after(connection, gallery.id, MODEL, 0)
+        changes = await change_store.after(connection, gallery.id, MODEL, 0)
     assert [(change.number, change.tracklet_id) for change in changes] == [(1, late.id), (2, early.id)]
 
 
@@ -99,7 +102,7 @@ async def test_the_second_writer_waits_for_the_first_to_commit(database: Databas
             await asyncio.wait_for(asyncio.shield(waiting), 0.3)
         # A reader sees neither: no number can be read before all smaller ones are committed.
         async with database.transaction() as reader:
-            assert await galleries.changes_after(reader, gallery.id, MODEL, 0) == []
+            assert await change_store.after(reader, gallery.id, MODEL, 0) == []
     assert await waiting == 2
 
 
@@ -134,7 +137,7 @@ async def test_an_open_transaction_in_another_database_holds_nothing_back(
         async with database.transaction() as connection:
             await tracklets.store(connection, gallery.id, new_tracklet())
         async with database.transaction() as connection:
-            changes = await galleries.changes_after(connection, gallery.id, MODEL, 0)
+            changes = await change_store.after(connection, gallery.id, MODEL, 0)
         assert [change.number for change in changes] == [1]
         elsewhere.rollback()
 
@@ -150,7 +153,7 @@ async def test_an_added_tracklet_that_was_deleted_since_comes_without_a_row(
     assert deleted is not None
     assert deleted.change == 2
     async with database.transaction() as connection:
-        changes = await galleries.changes_after(connection, gallery.id, MODEL, 0)
+        changes = await change_store.after(connection, gallery.id, MODEL, 0)
     assert [(change.kind, change.row) for change in changes] == [("added", None), ("deleted", None)]
 
 
@@ -167,3 +170,68 @@ async def test_an_index_built_beside_writers_knows_which_changes_it_contains(
         index = await build_index(database, gallery.id, MODEL)
         assert len(index) == index.applied
     await writing
+
+
+async def test_an_upload_described_by_a_model_that_no_longer_serves_is_not_stored(
+    database: Database, gallery: Gallery
+) -> None:
+    async with database.transaction() as connection:
+        await models.register(connection, ModelRecord("b" * 64, 2, {}, {}, {}))
+        other = await generations.add(connection, gallery.id, "b" * 64)
+        await generations.activate(connection, other)
+
+    async def store_under_the_first() -> None:
+        async with database.transaction() as connection:
+            await tracklets.store(connection, gallery.id, new_tracklet())
+
+    with pytest.raises(GalleryMoved):
+        await store_under_the_first()
+    async with database.transaction() as connection:
+        assert (await galleries.get_state(connection, gallery.id)).change == 0
+
+
+async def test_a_change_and_a_switch_are_announced_when_they_are_committed(
+    database: Database, gallery: Gallery
+) -> None:
+    async with await psycopg.AsyncConnection.connect(conninfo(database.url), autocommit=True) as listener:
+        await listener.execute(f"LISTEN {change_store.CHANNEL}")
+        async with database.transaction() as connection:
+            await tracklets.store(connection, gallery.id, new_tracklet())
+            assert [note async for note in listener.notifies(timeout=0.1)] == []
+        heard = [note.payload async for note in listener.notifies(timeout=5, stop_after=1)]
+        assert heard == [str(gallery.id)]
+        async with database.transaction() as connection:
+            await generations.activate(connection, await generations.add(connection, gallery.id, MODEL))
+        heard = [note.payload async for note in listener.notifies(timeout=5, stop_after=1)]
+        assert heard == [str(gallery.id)]
+
+
+async def test_a_tracklet_without_a_descriptor_of_the_model_is_told_from_a_deleted_one(
+    database: Database, gallery: Gallery
+) -> None:
+    tracklet = new_tracklet()
+    async with database.transaction() as connection:
+        await models.register(connection, ModelRecord("b" * 64, 2, {}, {}, {}))
+        await tracklets.store(connection, gallery.id, tracklet)
+    async with database.reading() as connection:
+        (change,) = await change_store.after(connection, gallery.id, "b" * 64, 0)
+        assert (change.row, change.undescribed) == (None, True)
+        assert await change_store.undescribed(connection, gallery.id, "b" * 64) == [tracklet.id]
+        assert await change_store.undescribed(connection, gallery.id, MODEL) == []
+
+
+async def test_copied_rows_equal_those_that_changes_bring(database: Database, gallery: Gallery) -> None:
+    moment = datetime(2026, 11, 23, 8, 15, 0, 123456, UTC)
+    rows = [
+        new_tracklet(identity="Ann", labels={"bag": True, "n": 1.5}, started_at=moment, ended_at=moment),
+        new_tracklet(camera="päron", vector=b"\0\0\xc0\x7f\n\t\\\0"),
+        *(new_tracklet() for _ in range(250)),
+    ]
+    for row in rows:
+        async with database.transaction() as connection:
+            await tracklets.store(connection, gallery.id, row)
+    async with database.frozen() as connection:
+        copied = [row async for batch in change_store.copy_rows(connection, gallery.id, MODEL, 100) for row in batch]
+        followed = [change.row for change in await change_store.after(connection, gallery.id, MODEL, 0)]
+    assert len(copied) == len(rows)
+    assert copied == sorted(followed, key=lambda row: row.tracklet_id)

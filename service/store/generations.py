@@ -1,0 +1,100 @@
+"""Generations: the indexes of a gallery, one of which serves."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy import and_, delete, func, insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.store.changes import CHANNEL
+from service.store.tables import GalleryRow, GenerationRow
+
+Status = Literal["building", "ready"]
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One index of one gallery under one model.
+
+    Attributes:
+        id: names it in the whole database; `number` counts the generations of its gallery.
+        status: `building` until it was complete once.
+        serving: whether searches of the gallery are answered by it.
+    """
+
+    id: int
+    gallery_id: int
+    gallery: str
+    number: int
+    model_id: str
+    status: str
+    serving: bool
+    created_at: datetime
+
+
+_GENERATION = select(
+    GenerationRow.id,
+    GenerationRow.gallery_id,
+    GalleryRow.name,
+    GenerationRow.number,
+    GenerationRow.model_id,
+    GenerationRow.status,
+    and_(GalleryRow.generation == GenerationRow.number, GenerationRow.status == "ready"),
+    GenerationRow.created_at,
+).join(GalleryRow, GalleryRow.id == GenerationRow.gallery_id)
+
+
+async def find(connection: AsyncConnection, generation_id: int) -> Generation | None:
+    """The generation with this id, if there is one."""
+    row = (await connection.execute(_GENERATION.where(GenerationRow.id == generation_id))).one_or_none()
+    return Generation(*row) if row else None
+
+
+async def list_page(
+    connection: AsyncConnection, gallery: str | None, limit: int, before: int | None = None
+) -> list[Generation]:
+    """Up to `limit` generations, newest first, of one gallery or of all; those with an id below `before`."""
+    statement = _GENERATION.order_by(GenerationRow.id.desc()).limit(limit)
+    if gallery is not None:
+        statement = statement.where(GalleryRow.name == gallery)
+    if before is not None:
+        statement = statement.where(GenerationRow.id < before)
+    return [Generation(*row) for row in await connection.execute(statement)]
+
+
+async def add(connection: AsyncConnection, gallery_id: int, model_id: str) -> Generation:
+    """Open the gallery's next generation under `model_id`; it does not serve until `activate`."""
+    # The gallery's row is locked, so that two at once get two numbers.
+    await connection.execute(select(GalleryRow.id).where(GalleryRow.id == gallery_id).with_for_update())
+    newest = await connection.scalar(
+        select(func.max(GenerationRow.number)).where(GenerationRow.gallery_id == gallery_id)
+    )
+    created = await connection.scalar(
+        insert(GenerationRow)
+        .values(gallery_id=gallery_id, number=(newest or 0) + 1, model_id=model_id)
+        .returning(GenerationRow.id)
+    )
+    assert created is not None
+    found = await find(connection, created)
+    assert found is not None
+    return found
+
+
+async def activate(connection: AsyncConnection, generation: Generation) -> None:
+    """Make the generation the serving one.
+
+    Locks the gallery's row: from here to COMMIT nobody else can change the gallery.
+    """
+    await connection.execute(
+        update(GalleryRow).where(GalleryRow.id == generation.gallery_id).values(generation=generation.number)
+    )
+    await connection.execute(update(GenerationRow).where(GenerationRow.id == generation.id).values(status="ready"))
+    await connection.execute(
+        text("SELECT pg_notify(:channel, :payload)"), {"channel": CHANNEL, "payload": str(generation.gallery_id)}
+    )
+
+
+async def remove(connection: AsyncConnection, generation_id: int) -> None:
+    """Forget the generation. Descriptors stay; see `service.jobs`."""
+    await connection.execute(delete(GenerationRow).where(GenerationRow.id == generation_id))
