@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from itertools import count
 from types import TracebackType
@@ -43,14 +43,22 @@ class SearchOptions:
     exclude_query_camera: bool | None = None
     started_after: datetime | None = None
     ended_before: datetime | None = None
+    identity: Sequence[str] = ()
+    identity_known: bool | None = None
+    labels: Mapping[str, Any] | None = None
+    min_frames: int | None = None
     min_score: float | None = None
 
     def parameters(self) -> list[tuple[str, str]]:
-        """Return them as HTTP parameters; the camera ones repeat."""
-        single = ("k", "gallery", "exclude_query_camera", "started_after", "ended_before", "min_score")
-        values = [(name, _as_text(getattr(self, name))) for name in single if getattr(self, name) is not None]
-        values += [("camera_id", camera) for camera in self.camera_id]
-        return values + [("exclude_camera_id", camera) for camera in self.exclude_camera_id]
+        """Return them as HTTP parameters; cameras and identities repeat."""
+        parameters: list[tuple[str, str]] = []
+        for option in fields(self):
+            value = getattr(self, option.name)
+            if option.name in ("camera_id", "exclude_camera_id", "identity"):
+                parameters += [(option.name, one) for one in value]
+            elif value is not None:
+                parameters.append((option.name, _as_text(value)))
+        return parameters
 
 
 class TfclipClient:
@@ -276,6 +284,8 @@ def _segment(identifier: str) -> str:
 def _as_text(value: object) -> str:
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, Mapping):
+        return json.dumps(dict(value))
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

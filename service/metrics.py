@@ -34,6 +34,12 @@ class Metrics:
             buckets=(1, 2, 4, 8, 16, 32, 64, 128),
             registry=self.registry,
         )
+        self.batch_questions = Histogram(
+            "tfclip_search_batch_questions",
+            "Questions answered in one pass over an index",
+            buckets=(1, 2, 4, 8, 16, 32),
+            registry=self.registry,
+        )
         self.rejected = Counter(
             "tfclip_rejected_requests_total",
             "Requests that were refused, by problem code",

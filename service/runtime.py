@@ -18,8 +18,10 @@ from model.default_weights import DEMO_WEIGHTS, open_model
 from model.devices import resolve_device
 from service.embedding.models import Models, keep
 from service.errors import DatabaseUnavailable, StartupError
+from service.gallery.following import Follower
 from service.gallery.galleries import Galleries
 from service.gallery.ranking import Search
+from service.gallery.snapshot_folder import SnapshotFolder
 from service.ingest.admission import Admission
 from service.ingest.images import ImageLimits
 from service.ingest.uploads import Uploads
@@ -86,6 +88,7 @@ class Service:
 async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack) -> Service:
     try:
         device = resolve_device(settings.device)
+        index_device = device if settings.index_device == "auto" else resolve_device(settings.index_device)
     except ValueError as error:
         raise StartupError(str(error)) from error
     network, provenance = await asyncio.to_thread(open_model, settings.weights)
@@ -112,15 +115,28 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
     parts.push_async_callback(models.close)
     metrics.watch_queue(lambda: models.load)
 
+    snapshots = SnapshotFolder(settings.folder("index"))
     galleries = Galleries(
         database,
-        settings.folder("index"),
+        snapshots,
         max_lag_seconds=settings.max_lag_seconds,
+        index_options={
+            "row_type": settings.index_rows,
+            "device": index_device,
+            "scratch": settings.folder("index"),
+        },
+        on_batch=metrics.batch_questions.observe,
+    )
+    parts.push_async_callback(galleries.close)
+    follower = Follower(
+        database,
+        galleries,
+        snapshots,
         poll_seconds=settings.poll_seconds,
         snapshot_seconds=settings.snapshot_seconds,
     )
-    galleries.start()
-    parts.push_async_callback(galleries.close)
+    follower.start()
+    parts.push_async_callback(follower.close)
 
     frames = FrameStore(settings.folder("frames"))
     uploads = Uploads(

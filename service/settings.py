@@ -75,6 +75,10 @@ class Settings(BaseSettings):
     decode_threads: Annotated[int, Field(ge=1)] = Field(default_factory=lambda: max(2, os.cpu_count() or 2))
 
     # The gallery index.
+    index_rows: Literal["float32", "float16"] = Field(
+        default="float32", description="float16 halves the memory; answers are the same"
+    )
+    index_device: str = Field(default="auto", description="auto: where descriptors are computed; cpu, cuda, ...")
     max_lag_seconds: Annotated[float, Field(gt=0)] = Field(
         default=5.0, description="an index that is behind for longer does not answer"
     )

@@ -113,9 +113,8 @@ def wait_until(condition: Callable[[], object], seconds: float = 60.0) -> None:
 
 def make_settings(data_directory: Path, database_url: str, **values: object) -> Settings:
     """Settings for a service under test; nothing comes from the environment but what the test set there."""
-    return Settings(
-        data_dir=data_directory, database_url=database_url, port=0, admin_key=ADMIN_KEY, poll_seconds=0.2, **values
-    )
+    defaults = {"port": 0, "admin_key": ADMIN_KEY, "poll_seconds": 0.2}
+    return Settings(data_dir=data_directory, database_url=database_url, **(defaults | values))
 
 
 def picture(seed: int, width: int = 64, height: int = 128, format: str = "JPEG") -> bytes:

@@ -14,6 +14,8 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    TypeAdapter,
+    ValidationError,
     WithJsonSchema,
     model_validator,
 )
@@ -70,7 +72,7 @@ Moment = Annotated[
     AfterValidator(_sensible_time),
     Field(description="RFC 3339, with time zone"),
 ]
-REPEATABLE = ("camera_id", "exclude_camera_id")
+REPEATABLE = ("camera_id", "exclude_camera_id", "identity")
 """Options that may be given several times."""
 
 
@@ -103,6 +105,19 @@ Label = Annotated[
         }
     ),
 ]
+
+
+_LABELS: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[Text, Label])
+
+
+def _json_labels(value: str) -> str:
+    try:
+        _LABELS.validate_json(value)
+    except ValidationError as error:
+        found = error.errors()[0]
+        where = ".".join(str(part) for part in found["loc"])
+        raise ValueError(f"must be a JSON object of labels: {where + ': ' if where else ''}{found['msg']}") from None
+    return value
 
 
 class Schema(BaseModel):
@@ -165,6 +180,16 @@ class SearchParameters(Schema):
     ended_before: Moment | None = Field(
         default=None, description="Only tracklets that ended then or earlier; those without an end do not pass."
     )
+    identity: list[Text] = Field(default=[], max_length=100, description="Only these people; repeatable.")
+    identity_known: bool | None = Field(
+        default=None, description="`true`: only tracklets with an identity; `false`: only those without."
+    )
+    labels: Annotated[str, Field(max_length=16 * 1024), AfterValidator(_json_labels)] | None = Field(
+        default=None,
+        description="Only tracklets that have all of these labels, as a JSON object.",
+        examples=['{"direction": "in"}'],
+    )
+    min_frames: int | None = Field(default=None, ge=1, le=1_000_000, description="Only tracklets of so many frames.")
     min_score: float | None = Field(
         default=None, ge=-1, le=1, allow_inf_nan=False, description="Least cosine similarity."
     )
@@ -179,6 +204,10 @@ class SearchParameters(Schema):
             exclude_query_camera=self.exclude_query_camera,
             started_after=self.started_after,
             ended_before=self.ended_before,
+            identities=frozenset(self.identity),
+            identity_known=self.identity_known,
+            labels={} if self.labels is None else json.loads(self.labels),
+            min_frames=self.min_frames,
             min_score=self.min_score,
         )
 

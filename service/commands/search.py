@@ -1,6 +1,7 @@
 """`tfclip search`: where else was this person?"""
 
-from typing import TYPE_CHECKING, Annotated
+import json
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -26,6 +27,14 @@ def search(
     exclude_query_camera: Annotated[bool, typer.Option("--exclude-query-camera", help="Only other cameras.")] = False,
     started_after: Annotated[str | None, typer.Option(help="ISO 8601; UTC without an offset.")] = None,
     ended_before: Annotated[str | None, typer.Option(help="ISO 8601; UTC without an offset.")] = None,
+    identity: Annotated[list[str] | None, typer.Option(help="Only this person; repeat for more.")] = None,
+    identity_known: Annotated[
+        bool | None, typer.Option("--known/--unknown", help="Only tracklets with an identity, or only those without.")
+    ] = None,
+    label: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Only with this label; VALUE is JSON or text.")
+    ] = None,
+    min_frames: Annotated[int | None, typer.Option(min=1, help="Only tracklets of so many frames.")] = None,
     min_score: Annotated[float | None, typer.Option(min=-1, max=1, help="Least cosine similarity.")] = None,
     url: Url = LOCAL_URL,
     api_key: ApiKey = None,
@@ -42,6 +51,10 @@ def search(
         exclude_query_camera=exclude_query_camera or None,
         started_after=parse_time(started_after),
         ended_before=parse_time(ended_before),
+        identity=identity or (),
+        identity_known=identity_known,
+        labels=_labels(label) if label else None,
+        min_frames=min_frames,
         min_score=min_score,
     )
     with service_at(url, api_key) as client:
@@ -50,6 +63,20 @@ def search(
         print_json(ranking.model_dump(mode="json"))
     else:
         _show(ranking)
+
+
+def _labels(given: list[str]) -> dict[str, Any]:
+    """`KEY=VALUE` each; what is not JSON is a text."""
+    labels: dict[str, Any] = {}
+    for one in given:
+        key, separator, value = one.partition("=")
+        if not separator or not key:
+            raise typer.BadParameter(f"{one!r}: expected KEY=VALUE", param_hint="--label")
+        try:
+            labels[key] = json.loads(value)
+        except ValueError:
+            labels[key] = value
+    return labels
 
 
 def _show(ranking: "Ranking") -> None:

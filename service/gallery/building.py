@@ -1,13 +1,17 @@
-"""How an index comes to contain what the database does: built from all rows, brought forward by changes."""
+"""How an index comes to contain what the database does: from a snapshot or from all rows, and then change by change."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from service.gallery.index import GalleryIndex
+from service.gallery.snapshot_folder import SnapshotFolder
 from service.store import changes as change_store
 from service.store import galleries as gallery_store
 from service.store.changes import Change
 from service.store.database import Database
+from service.store.galleries import Gallery
 
 
 class IndexOutOfStep(Exception):
@@ -45,14 +49,14 @@ async def build_index(
     database: Database,
     gallery_id: int,
     model_id: str,
-    new_index: Callable[..., GalleryIndex] = GalleryIndex,
     progress: Callable[[int], None] = lambda done: None,
+    **index_options: Any,
 ) -> GalleryIndex:
     """Build an index from the database alone.
 
     Args:
-        new_index: makes the empty index, called as `GalleryIndex` is.
         progress: called with the number of tracklets read so far.
+        index_options: keywords of `GalleryIndex`.
 
     Raises:
         DatabaseUnavailable: PostgreSQL went away meanwhile.
@@ -60,7 +64,8 @@ async def build_index(
     """
     async with database.frozen() as connection:
         gallery = await gallery_store.get_state(connection, gallery_id)
-        index = new_index(await gallery_store.dimension(connection, model_id), applied=gallery.change)
+        dimension = await gallery_store.dimension(connection, model_id)
+        index = GalleryIndex(dimension, applied=gallery.change, **index_options)
         done = 0
         async for rows in change_store.copy_rows(connection, gallery_id, model_id):
             try:
@@ -70,3 +75,66 @@ async def build_index(
             done += len(rows)
             progress(done)
     return index
+
+
+class IndexLoader:
+    """Makes the indexes of one process.
+
+    Args:
+        database: the truth.
+        snapshots: where indexes are saved.
+        index_options: how this process keeps rows, as keywords of `GalleryIndex`.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        snapshots: SnapshotFolder,
+        index_options: dict[str, Any],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database = database
+        self._snapshots = snapshots
+        self._options = index_options
+        self._clock = clock
+
+    async def load(self, gallery: Gallery) -> tuple[GalleryIndex, bool]:
+        """The index of the gallery's serving generation as it was at some time, and whether from a snapshot.
+
+        Raises:
+            DatabaseUnavailable, IndexOutOfStep.
+        """
+        index = await asyncio.to_thread(self._snapshots.load, gallery, **self._options)
+        if index is not None:
+            return index, True
+        return await self.build(gallery.id, gallery.model_id), False
+
+    async def build(
+        self, gallery_id: int, model_id: str, progress: Callable[[int], None] = lambda done: None
+    ) -> GalleryIndex:
+        """An index from the database alone; see `build_index`."""
+        return await build_index(self._database, gallery_id, model_id, progress, **self._options)
+
+    async def advance(self, index: GalleryIndex, gallery_id: int, model_id: str) -> tuple[Gallery, float]:
+        """Apply changes until there are none left. The caller is the index's only writer.
+
+        Returns:
+            The gallery at the last look, and when that look began: the index contains all that was committed then.
+
+        Raises:
+            IndexOutOfStep: the index must not be used any more.
+            ModelGone: the index cannot go on; what it contains is right.
+            DatabaseUnavailable: PostgreSQL does not answer.
+        """
+        while True:
+            looked_at = self._clock()
+            async with self._database.reading() as connection:
+                gallery = await gallery_store.get_state(connection, gallery_id)
+                changes = await change_store.after(connection, gallery_id, model_id, index.applied)
+            apply_changes(index, changes)
+            if index.applied >= gallery.change:
+                return gallery, looked_at
+            if not changes:
+                raise IndexOutOfStep(
+                    f"the index contains change {index.applied}, the gallery's last is {gallery.change}"
+                )

@@ -1,18 +1,13 @@
-"""The plain columns beside the vectors, and filters over them: a filter is a mask over rows, so answers are exact."""
+"""What a question asks of a row beside its vector, in a form that can be compared: equal masks are equal `Filters`."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-
-NO_TIME = np.iinfo(np.int64).min
-"""Stands for "no time known"; such a row passes no filter on time."""
+Pair = tuple[str, str, str]
+"""One label: key, kind of value, and the value as text. Two labels are equal to PostgreSQL when their pairs are."""
 
 
 @dataclass(frozen=True)
@@ -24,72 +19,47 @@ class Filters:
         excluded_cameras: seen by none of these.
         started_after: started at this moment or later.
         ended_before: ended at this moment or earlier.
+        identities: is one of these persons; empty means any or none.
+        identity_known: whether it has an identity; None means either.
+        labels: has all of these labels (PostgreSQL's `@>`): JSON strings, numbers, booleans and nulls by key.
+        min_frames: has at least so many frames.
+
+    Raises:
+        ValueError: a label is a list or an object.
     """
 
     cameras: frozenset[str] = frozenset()
     excluded_cameras: frozenset[str] = frozenset()
     started_after: datetime | None = None
     ended_before: datetime | None = None
+    identities: frozenset[str] = frozenset()
+    identity_known: bool | None = None
+    # Python takes 1 for True and cannot hash a dict: `pairs` is compared in its place.
+    labels: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    min_frames: int | None = None
+    pairs: frozenset[Pair] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        pairs = label_pairs(self.labels)
+        if len(pairs) != len(self.labels):
+            raise ValueError(f"labels {dict(self.labels)!r}: expected strings, numbers, booleans and nulls")
+        object.__setattr__(self, "pairs", frozenset(pairs))
 
 
-def microseconds(moment: datetime | None) -> int:
-    """Microseconds since 1970, exact; `NO_TIME` for None."""
-    return NO_TIME if moment is None else (moment - _EPOCH) // _MICROSECOND
+def label_pairs(labels: Mapping[str, Any]) -> list[Pair]:
+    """The labels that are no list and no object, as pairs.
 
-
-class Columns:
-    """Camera, start and end of every row. Rows are only ever appended; one writer, any number of readers.
-
-    A reader passes the row count it knows: what a writer does beyond that count, it does not see.
+    A number is written out in full, since to PostgreSQL 1, 1.0 and 1e0 are one number, and 1e30 is 10 ** 30 although
+    Python's float is not.
     """
-
-    def __init__(self, cameras: Sequence[str] = ()) -> None:
-        self.cameras: list[str] = list(cameras)
-        self._codes = {name: code for code, name in enumerate(self.cameras)}
-        self.camera = np.empty(0, np.int32)
-        self.started = np.empty(0, np.int64)
-        self.ended = np.empty(0, np.int64)
-
-    def code(self, camera: str) -> int:
-        """The number that stands for a camera; a new one where it was not known."""
-        if camera not in self._codes:
-            self.cameras.append(camera)
-            self._codes[camera] = len(self.cameras) - 1
-        return self._codes[camera]
-
-    def put(self, start: int, camera: NDArray[np.int32], started: NDArray[np.int64], ended: NDArray[np.int64]) -> None:
-        """Write rows from `start` on, growing as needed."""
-        stop = start + len(camera)
-        self.camera = grown(self.camera, stop)
-        self.started = grown(self.started, stop)
-        self.ended = grown(self.ended, stop)
-        self.camera[start:stop] = camera
-        self.started[start:stop] = started
-        self.ended[start:stop] = ended
-
-    def mask(self, filters: Filters, count: int) -> NDArray[np.bool_]:
-        """Which of the first `count` rows pass: (count,) bool."""
-        allowed = np.ones(count, np.bool_)
-        if filters.cameras:
-            allowed &= np.isin(self.camera[:count], self._known(filters.cameras))
-        if filters.excluded_cameras:
-            allowed &= ~np.isin(self.camera[:count], self._known(filters.excluded_cameras))
-        if filters.started_after is not None:
-            started = self.started[:count]
-            allowed &= (started != NO_TIME) & (started >= microseconds(filters.started_after))
-        if filters.ended_before is not None:
-            ended = self.ended[:count]
-            allowed &= (ended != NO_TIME) & (ended <= microseconds(filters.ended_before))
-        return allowed
-
-    def _known(self, names: frozenset[str]) -> list[int]:
-        return [self._codes[name] for name in names if name in self._codes]
-
-
-def grown(array: NDArray[Any], size: int) -> NDArray[Any]:
-    """`array` itself when it holds `size` rows, else a copy with room to spare; readers may keep the old one."""
-    if len(array) >= size:
-        return array
-    larger = np.empty((max(size, 2 * len(array), 1024), *array.shape[1:]), array.dtype)
-    larger[: len(array)] = array
-    return larger
+    pairs = []
+    for key, value in labels.items():
+        if isinstance(value, str):
+            pairs.append((key, "string", value))
+        elif value is None or isinstance(value, bool):
+            pairs.append((key, "constant", str(value)))
+        elif isinstance(value, int | float):
+            text = f"{Decimal(repr(value)):f}"
+            text = text.rstrip("0").rstrip(".") if "." in text else text
+            pairs.append((key, "number", "0" if text == "-0" else text))
+    return pairs

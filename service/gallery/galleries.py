@@ -1,145 +1,132 @@
-"""The galleries as this process serves them: loaded, following the database, or honestly not ready."""
+"""The galleries as this process serves them: loaded, kept current, or honestly not ready."""
 
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Any
 
-import numpy as np
 import structlog
-from numpy.typing import NDArray
 
 from service.errors import DatabaseUnavailable, IndexNotReady, NotFound
-from service.gallery import snapshot
-from service.gallery.building import IndexOutOfStep, apply_changes, build_index
-from service.gallery.filters import Filters
-from service.gallery.index import GalleryIndex, Hit
-from service.store import changes as change_store
+from service.gallery.batching import SearchBatcher
+from service.gallery.building import IndexLoader, IndexOutOfStep, ModelGone
+from service.gallery.index import GalleryIndex
+from service.gallery.served import Loaded, ServedGallery
+from service.gallery.snapshot_folder import SnapshotFolder
 from service.store import galleries as store
 from service.store.database import Database
 
 log = structlog.get_logger(__name__)
 
-
-@dataclass
-class ServedGallery:
-    """One gallery in memory.
-
-    Attributes:
-        index: what searches read; replaced as a whole when a generation is switched.
-        current_at: when the index was last known to contain every committed change (monotonic seconds).
-        saved: change number of the snapshot on disk, and when it was written.
-        writing: held by whoever changes the index or replaces it.
-    """
-
-    id: int
-    name: str
-    generation: int
-    model_id: str
-    index: GalleryIndex
-    current_at: float = float("-inf")
-    saved: int = -1
-    saved_at: float = float("-inf")
-    writing: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """Hits, best first, and which generation of which model ranked them."""
-
-    hits: list[Hit]
-    model_id: str
-    generation: int
+_SEARCH_THREADS = 2
 
 
 class Galleries:
-    """Every gallery of the database, kept current by polling and by the writers of this process.
+    """Every gallery that this process has in memory.
 
     Args:
         database: the truth.
-        folder: `index/` of the data directory, for snapshots.
+        snapshots: where indexes are saved.
         max_lag_seconds: an index that is not known to be current for longer does not answer.
-        poll_seconds: time between two looks at the change numbers.
-        snapshot_seconds: least time between two snapshots of one gallery.
+        index_options: how indexes of this process are made, as keywords of `GalleryIndex`.
+        on_batch: called with the number of questions that were answered together.
     """
 
     def __init__(
         self,
         database: Database,
-        folder: Path,
+        snapshots: SnapshotFolder,
         *,
         max_lag_seconds: float,
-        poll_seconds: float,
-        snapshot_seconds: float,
+        index_options: dict[str, Any] | None = None,
+        on_batch: Callable[[int], None] = lambda size: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.clock = clock
         self._database = database
-        self._folder = folder
+        self._snapshots = snapshots
+        self._loader = IndexLoader(database, snapshots, index_options or {}, clock)
         self._max_lag = max_lag_seconds
-        self._poll = poll_seconds
-        self._snapshot_seconds = snapshot_seconds
-        self._clock = clock
+        self._on_batch = on_batch
         self._served: dict[str, ServedGallery] = {}
-        self._opening = asyncio.Lock()
-        self._complete = False
-        self._follower: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Load every gallery and follow them, in the background."""
-        self._follower = asyncio.create_task(self._follow(), name="gallery follower")
+        self._known: frozenset[str] | None = None
+        self._opening: dict[str, asyncio.Task[ServedGallery]] = {}
+        self._threads = ThreadPoolExecutor(_SEARCH_THREADS, thread_name_prefix="search")
 
     async def close(self) -> None:
-        """Stop following and save what changed since the last snapshots."""
-        if self._follower is not None:
-            self._follower.cancel()
-            await asyncio.gather(self._follower, return_exceptions=True)
+        """Save what changed since the last snapshots."""
+        tasks: list[asyncio.Task[Any]] = [*self._opening.values()]
+        tasks += [served.refreshing for served in self._served.values() if served.refreshing]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         for served in self._served.values():
-            async with served.writing:
-                await self._save(served)
+            self.save_soon(served)
+            if served.saving:
+                await served.saving
+        self._threads.shutdown(wait=True)
 
     def served(self) -> list[ServedGallery]:
         """The galleries that are loaded."""
         return list(self._served.values())
 
+    def find(self, name: str) -> ServedGallery | None:
+        """The gallery, if it is loaded."""
+        return self._served.get(name)
+
     def lag_seconds(self, served: ServedGallery) -> float:
         """For how long the index has not been known to be current."""
-        return self._clock() - served.current_at
+        return self.clock() - served.current_at
 
     def problems(self) -> list[str]:
         """Why searches cannot be answered, one line each; empty when they can."""
-        if not self._complete:
+        if self._known is None:
             return ["galleries are being loaded"]
-        return [
+        return [f"gallery {name} is being loaded" for name in sorted(self._known - self._served.keys())] + [
             f"gallery {served.name} is behind the database for {self.lag_seconds(served):.0f} s"
             for served in self._served.values()
             if self.lag_seconds(served) > self._max_lag
         ]
 
-    async def search(
-        self,
-        name: str,
-        query: NDArray[np.float32],
-        k: int,
-        filters: Filters,
-        model_id: str,
-        exclude: uuid.UUID | None = None,
-    ) -> Ranking:
-        """Rank the gallery against a descriptor that `model_id` made.
+    async def current(self, name: str) -> Loaded:
+        """The index of a gallery: with every change of this process, and others' up to `max_lag_seconds` ago.
 
         Raises:
             NotFound: there is no such gallery.
-            IndexNotReady: the index is being loaded, is behind for too long, or changed to another model just now.
+            IndexNotReady: the index is being loaded, or is behind for too long.
         """
-        served = await self._current(name)
-        # Taken together, without an await in between: the answer is of this generation as a whole.
-        index, generation, indexed_model = served.index, served.generation, served.model_id
-        if indexed_model != model_id:
-            raise IndexNotReady(f"Gallery {name} has just been switched to another model; try again.")
-        hits = await asyncio.to_thread(index.search, query, k, filters, exclude)
-        return Ranking(hits, model_id, generation)
+        served = self._served.get(name)
+        try:
+            if served is None:
+                served = await asyncio.wait_for(self._get(name), self._max_lag)
+            if self.lag_seconds(served) > self._max_lag:
+                await asyncio.wait_for(self.refresh(served), self._max_lag)
+        except (DatabaseUnavailable, TimeoutError) as error:
+            raise IndexNotReady(
+                f"The index of gallery {name} is being loaded."
+                if served is None
+                else f"The index of gallery {name} may lack changes of the last {self.lag_seconds(served):.0f} s."
+            ) from error
+        return served.loaded
+
+    async def current_with(self, name: str, tracklet_id: uuid.UUID) -> Loaded:
+        """As `current`, after another look at the database if the index lacks the tracklet.
+
+        Raises:
+            NotFound: there is no such gallery, or it has no such tracklet.
+            IndexNotReady, DatabaseUnavailable.
+        """
+        loaded = await self.current(name)
+        if tracklet_id not in loaded.index:
+            served = await self._get(name)
+            await self.refresh(served)
+            loaded = served.loaded
+        if tracklet_id not in loaded.index:
+            raise NotFound(f"Gallery {name} has no tracklet {tracklet_id}.")
+        return loaded
 
     async def catch_up(self, name: str, change: int) -> None:
         """See to it that the index contains change number `change`, so that the next request sees it.
@@ -147,172 +134,158 @@ class Galleries:
         Never fails: the change is committed whatever becomes of the index, and an index that stays behind says so.
         """
         try:
-            served = self._served.get(name) or await self._open(name)
-            await self._apply_changes(served, until=change)
+            await self.refresh(await self._get(name), until=change)
         except Exception as error:
             log.error("index could not follow a change", gallery=name, change=change, error=repr(error))
+
+    async def build(
+        self, gallery_id: int, model_id: str, progress: Callable[[int], None] = lambda done: None
+    ) -> GalleryIndex:
+        """Build an index from the database alone, kept as this process keeps its rows; see `build_index`."""
+        return await self._loader.build(gallery_id, model_id, progress)
+
+    async def save_snapshot(self, index: GalleryIndex, gallery_id: int, generation: int, model_id: str) -> None:
+        """Save an index that is about to serve, so that other processes on the same data directory load it fast."""
+        await asyncio.to_thread(self._snapshots.save, index.freeze(), gallery_id, generation, model_id)
+
+    def forget_snapshot(self, gallery_id: int, generation: int) -> None:
+        """Remove the snapshot of a generation that does not serve."""
+        self._snapshots.forget(gallery_id, generation)
 
     @asynccontextmanager
     async def switching(self, name: str) -> AsyncIterator[ServedGallery]:
         """The loaded gallery, with its index held still, for whoever replaces it."""
-        served = self._served.get(name) or await self._open(name)
+        served = await self._get(name)
         async with served.writing:
             yield served
 
     async def replace(self, served: ServedGallery, index: GalleryIndex, generation: int, model_id: str) -> None:
         """Serve another index from now on. The caller holds `switching` and has committed the switch."""
-        served.index, served.generation, served.model_id = index, generation, model_id
+        before = served.loaded.generation
+        served.loaded = self._as_loaded(index, generation, model_id)
+        served.current_at = self.clock()
         served.saved = -1
-        await self._save(served)
+        if before != generation:
+            await asyncio.to_thread(self._snapshots.forget, served.id, before)
+        self.save_soon(served)
 
-    async def _current(self, name: str) -> ServedGallery:
-        served = self._served.get(name)
-        if served is None:
-            served = await self._open(name)
-        if self.lag_seconds(served) > self._max_lag:
-            try:
-                await asyncio.wait_for(self._apply_changes(served), timeout=self._max_lag)
-            except (DatabaseUnavailable, TimeoutError) as error:
-                raise IndexNotReady(
-                    f"The index of gallery {name} may lack changes of the last {self.lag_seconds(served):.0f} s: the "
-                    "database does not answer."
-                ) from error
-        return served
+    def keep_only(self, names: Collection[str]) -> None:
+        """These are all the galleries that exist; others leave memory."""
+        self._known = frozenset(names)
+        for gone in self._served.keys() - self._known:
+            del self._served[gone]
 
-    async def _follow(self) -> None:
-        while True:
-            try:
-                await self._look_once()
-            except DatabaseUnavailable as error:
-                log.warning("galleries cannot follow the database", error=str(error))
-            except Exception:
-                log.exception("galleries failed to follow the database")
-            await asyncio.sleep(self._poll)
+    def open_soon(self, name: str) -> asyncio.Task[ServedGallery]:
+        """Load a gallery that is not in memory yet; whoever asks meanwhile waits for the same task."""
+        opening = self._opening.get(name)
+        if opening is None:
+            opening = self._opening[name] = asyncio.create_task(self._open(name), name="gallery opening")
+            opening.add_done_callback(lambda task: self._opened(name, task))
+        return opening
 
-    async def _look_once(self) -> None:
-        looked_at = self._clock()
-        async with self._database.reading() as connection:
-            present = await store.list_all(connection)
-        for gallery in present:
-            served = self._served.get(gallery.name) or await self._open(gallery.name)
-            if served.generation != gallery.generation:
-                await self._reload(served, gallery)
-            if served.index.applied != gallery.change:
-                await self._apply_changes(served)
-            else:
-                served.current_at = max(served.current_at, looked_at)
-            if self._clock() - served.saved_at > self._snapshot_seconds:
-                async with served.writing:
-                    await self._save(served)
-        self._complete = True
+    def refresh_soon(self, served: ServedGallery) -> None:
+        """Bring a gallery up to date in the background, unless that is being done."""
+        if served.refreshing is None or served.refreshing.done():
+            served.refreshing = asyncio.create_task(self._refresh_quietly(served), name="gallery refresh")
 
-    async def _open(self, name: str) -> ServedGallery:
-        """Load a gallery that is not in memory yet."""
-        async with self._opening:
-            if name in self._served:
-                return self._served[name]
-            async with self._database.reading() as connection:
-                gallery = await store.find(connection, name)
-            if gallery is None:
-                raise NotFound(f"There is no gallery {name!r}.")
-            began = self._clock()
-            index, source = await self._load(gallery)
-            served = ServedGallery(gallery.id, gallery.name, gallery.generation, gallery.model_id, index)
-            if source == "snapshot":
-                served.saved, served.saved_at = index.applied, self._clock()
-            await self._apply_changes(served)
-            self._served[name] = served
-            log.info(
-                "gallery loaded",
-                gallery=name,
-                generation=served.generation,
-                tracklets=len(served.index),
-                source=source,
-                seconds=round(self._clock() - began, 3),
-            )
-            return served
+    def save_soon(self, served: ServedGallery) -> None:
+        """Write a snapshot in the background if the index changed since the last one; searches and writes go on."""
+        idle = served.saving is None or served.saving.done()
+        if idle and served.saved != served.index.applied and not served.writing.locked():
+            frozen, loaded = served.index.freeze(), served.loaded
+            served.saved_at = self.clock()
 
-    async def _reload(self, served: ServedGallery, gallery: store.Gallery) -> None:
-        """Another process switched the generation: load it, then serve it."""
-        index, _ = await self._load(gallery)
-        async with served.writing:
-            # The old index may contain changes that were committed while the new one was loaded.
-            served.current_at = await self._advance(index, gallery.id, gallery.model_id)
-            served.index, served.generation, served.model_id = index, gallery.generation, gallery.model_id
-            served.saved = -1
-        log.info("gallery switched elsewhere", gallery=served.name, generation=served.generation)
+            async def save() -> None:
+                done = await asyncio.to_thread(
+                    self._snapshots.save, frozen, served.id, loaded.generation, loaded.model_id
+                )
+                if done and served.loaded is loaded:
+                    served.saved = frozen.applied
+                elif done:
+                    # Switched meanwhile: nobody needs what was written.
+                    await asyncio.to_thread(self._snapshots.forget, served.id, loaded.generation)
 
-    async def _load(self, gallery: store.Gallery) -> tuple[GalleryIndex, str]:
-        path = self._path(gallery.id, gallery.generation)
-        try:
-            manifest, index = await asyncio.to_thread(snapshot.read, path)
-            _verify(manifest, gallery)
-            return index, "snapshot"
-        except FileNotFoundError:
-            pass
-        except (snapshot.SnapshotError, OSError, ValueError) as error:
-            log.error("snapshot thrown away, rebuilding from the database", path=str(path), reason=str(error))
-            path.unlink(missing_ok=True)
-        return await build_index(self._database, gallery.id, gallery.model_id), "database"
+            served.saving = asyncio.create_task(save(), name="gallery snapshot")
 
-    async def _apply_changes(self, served: ServedGallery, until: int | None = None) -> None:
-        """Bring the index up to date; nothing to do when somebody else brought it to `until` meanwhile."""
-        async with served.writing:
-            if until is not None and served.index.applied >= until:
-                return
-            try:
-                served.current_at = await self._advance(served.index, served.id, served.model_id)
-            except IndexOutOfStep as error:
-                log.error("index thrown away, rebuilding from the database", gallery=served.name, reason=str(error))
-                served.index = await build_index(self._database, served.id, served.model_id)
+    async def refresh(self, served: ServedGallery, until: int | None = None) -> None:
+        """Bring the gallery up to date: its changes, and another generation if one serves by now.
 
-    async def _advance(self, index: GalleryIndex, gallery_id: int, model_id: str) -> float:
-        """Apply changes until there are none left.
-
-        Returns:
-            When the last look at the database began: the index contains all that was committed then.
+        Args:
+            until: nothing to do if the index contains this change by the time it is our turn.
 
         Raises:
-            IndexOutOfStep: the index and the changes do not fit together; the index must not be used any more.
+            DatabaseUnavailable: PostgreSQL does not answer.
         """
-        while True:
-            looked_at = self._clock()
-            async with self._database.reading() as connection:
-                newest = (await store.get_state(connection, gallery_id)).change
-                changes = await change_store.after(connection, gallery_id, model_id, index.applied)
-            apply_changes(index, changes)
-            if index.applied >= newest:
-                return looked_at
-            if not changes:
-                raise IndexOutOfStep(f"the index contains change {index.applied}, the gallery's last is {newest}")
+        async with served.writing:
+            loaded = served.loaded
+            if until is not None and loaded.index.applied >= until:
+                return
+            try:
+                gallery, looked_at = await self._loader.advance(loaded.index, served.id, loaded.model_id)
+                served.current_at = looked_at
+                if gallery.generation == loaded.generation:
+                    return
+            except ModelGone:
+                pass
+            except IndexOutOfStep as error:
+                log.error("index thrown away, rebuilding from the database", gallery=served.name, reason=str(error))
+                self._snapshots.forget(served.id, loaded.generation)
+            await self._load_again(served)
 
-    async def _save(self, served: ServedGallery) -> None:
-        """Write a snapshot if the index changed since the last one. The caller holds `writing`."""
-        if served.saved == served.index.applied:
-            return
-        served.saved_at = self._clock()
-        path = self._path(served.id, served.generation)
+    async def _get(self, name: str) -> ServedGallery:
+        served = self._served.get(name)
+        return served if served is not None else await asyncio.shield(self.open_soon(name))
+
+    async def _load_again(self, served: ServedGallery) -> None:
+        """Another process switched the generation, or the index is of no use: load what serves, then answer from it."""
+        before = served.loaded.generation
+        async with self._database.reading() as connection:
+            gallery = await store.get_state(connection, served.id)
+        index, _ = await self._loader.load(gallery)
+        _, served.current_at = await self._loader.advance(index, gallery.id, gallery.model_id)
+        served.loaded = self._as_loaded(index, gallery.generation, gallery.model_id)
+        served.saved = -1
+        if before != gallery.generation:
+            await asyncio.to_thread(self._snapshots.forget, served.id, before)
+            log.info("gallery switched elsewhere", gallery=served.name, generation=gallery.generation)
+
+    async def _refresh_quietly(self, served: ServedGallery) -> None:
         try:
-            await asyncio.to_thread(snapshot.write, path, served.index, served.id, served.generation, served.model_id)
-        except OSError as error:
-            # Boot will be slower, nothing is lost.
-            log.error("snapshot could not be written", path=str(path), error=str(error))
-            return
-        served.saved = served.index.applied
-        for other in self._folder.glob(f"{served.id}-*.snapshot"):
-            if other != path:
-                other.unlink(missing_ok=True)
+            await self.refresh(served)
+        except Exception as error:
+            log.error("index could not follow the database", gallery=served.name, error=repr(error))
 
-    def _path(self, gallery_id: int, generation: int) -> Path:
-        return self._folder / f"{gallery_id}-{generation}.snapshot"
-
-
-def _verify(manifest: snapshot.Manifest, gallery: store.Gallery) -> None:
-    found = (manifest.gallery_id, manifest.generation, manifest.model_id, manifest.dimension)
-    expected = (gallery.id, gallery.generation, gallery.model_id, gallery.dimension)
-    if found != expected:
-        raise snapshot.SnapshotError(f"it is of (gallery, generation, model, dimension) {found}, expected {expected}")
-    if manifest.applied > gallery.change:
-        raise snapshot.SnapshotError(
-            f"it contains change {manifest.applied}, but the gallery has only {gallery.change}: the database is older"
+    async def _open(self, name: str) -> ServedGallery:
+        async with self._database.reading() as connection:
+            gallery = await store.find(connection, name)
+        if gallery is None:
+            raise NotFound(f"There is no gallery {name!r}; the first upload that names it makes it.")
+        began = self.clock()
+        index, from_snapshot = await self._loader.load(gallery)
+        saved = index.applied if from_snapshot else -1
+        try:
+            _, current_at = await self._loader.advance(index, gallery.id, gallery.model_id)
+        except IndexOutOfStep as error:
+            log.error("snapshot does not fit, rebuilding from the database", gallery=name, reason=str(error))
+            index, saved = await self._loader.build(gallery.id, gallery.model_id), -1
+            _, current_at = await self._loader.advance(index, gallery.id, gallery.model_id)
+        loaded = self._as_loaded(index, gallery.generation, gallery.model_id)
+        served = ServedGallery(gallery.id, name, loaded, current_at, saved, self.clock() if from_snapshot else 0.0)
+        self._served[name] = served
+        log.info(
+            "gallery loaded",
+            gallery=name,
+            generation=gallery.generation,
+            tracklets=len(index),
+            source="snapshot" if from_snapshot else "database",
+            seconds=round(self.clock() - began, 3),
         )
+        return served
+
+    def _opened(self, name: str, task: asyncio.Task[ServedGallery]) -> None:
+        del self._opening[name]
+        if not task.cancelled() and (error := task.exception()) and not isinstance(error, NotFound):
+            log.error("gallery could not be loaded", gallery=name, error=repr(error))
+
+    def _as_loaded(self, index: GalleryIndex, generation: int, model_id: str) -> Loaded:
+        return Loaded(index, generation, model_id, SearchBatcher(index, self._threads, self._on_batch))

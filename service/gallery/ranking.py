@@ -1,24 +1,23 @@
 """A question to its answer: descriptor, exact ranking, and the rows that belong to it."""
 
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.errors import NotFound
 from service.gallery.filters import Filters
 from service.gallery.galleries import Galleries
+from service.gallery.index import Question
+from service.gallery.served import Loaded
 from service.ingest.uploads import Uploads
 from service.metrics import Metrics
-from service.store import galleries as gallery_store
 from service.store import models as model_store
 from service.store import tracklets as store
 from service.store.database import Database
-from service.store.galleries import Gallery
 from service.store.models import ModelRecord
 from service.store.tracklets import StoredTracklet
 
@@ -34,12 +33,27 @@ class SearchOptions:
     exclude_query_camera: bool = False
     started_after: datetime | None = None
     ended_before: datetime | None = None
+    identities: frozenset[str] = frozenset()
+    identity_known: bool | None = None
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    min_frames: int | None = None
     min_score: float | None = None
 
-    @property
-    def filters(self) -> Filters:
-        """The part that is a mask over rows."""
-        return Filters(self.cameras, self.excluded_cameras, self.started_after, self.ended_before)
+    def filters(self, query_camera: str | None = None) -> Filters:
+        """The part that is a mask over rows; `query_camera` is left out where that is asked for."""
+        excluded = self.excluded_cameras
+        if self.exclude_query_camera and query_camera is not None:
+            excluded |= {query_camera}
+        return Filters(
+            self.cameras,
+            excluded,
+            self.started_after,
+            self.ended_before,
+            self.identities,
+            self.identity_known,
+            self.labels,
+            self.min_frames,
+        )
 
 
 @dataclass(frozen=True)
@@ -77,16 +91,11 @@ class Search:
             NotFound: no such gallery, or it has no such tracklet.
             IndexNotReady, DatabaseUnavailable.
         """
-        async with self._database.reading() as connection:
-            gallery = await self._gallery(connection, options.gallery)
-            vector = await store.find_descriptor(connection, gallery.id, query_id, gallery.model_id)
-            if vector is None:
-                raise NotFound(f"Gallery {gallery.name} has no tracklet {query_id}.")
-            if options.exclude_query_camera:
-                camera = await store.find_camera(connection, query_id)
-                assert camera is not None
-                options = replace(options, excluded_cameras=options.excluded_cameras | {camera})
-        return await self._rank(gallery, np.frombuffer(vector, "<f4"), options, exclude=query_id)
+        loaded = await self._galleries.current_with(options.gallery, query_id)
+        vector, camera = loaded.index.vector(query_id), loaded.index.camera(query_id)
+        if vector is None:
+            raise NotFound(f"Gallery {options.gallery} has no tracklet {query_id}.")
+        return await self._rank(loaded, Question(vector, options.k, options.filters(camera), query_id), options)
 
     async def by_frames(self, contents: Sequence[bytes], options: SearchOptions) -> Answer:
         """Rank the gallery against a tracklet that is not stored.
@@ -95,33 +104,27 @@ class Search:
             NotFound: no such gallery.
             InvalidFrame, QueueFull, ModelConflict, IndexNotReady, DatabaseUnavailable.
         """
-        async with self._database.reading() as connection:
-            gallery = await self._gallery(connection, options.gallery)
-        _, vector = await self._uploads.describe(contents, gallery.model_id)
-        return await self._rank(gallery, vector, options, exclude=None)
+        described_by, vector = None, None
+        loaded = await self._galleries.current(options.gallery)
+        while vector is None or loaded.model_id != described_by:
+            # Again only when the gallery was switched to another model while the frames were embedded.
+            described_by = loaded.model_id
+            _, vector = await self._uploads.describe(contents, described_by)
+            loaded = await self._galleries.current(options.gallery)
+        return await self._rank(loaded, Question(vector, options.k, options.filters()), options)
 
-    async def _gallery(self, connection: AsyncConnection, name: str) -> Gallery:
-        gallery = await gallery_store.find(connection, name)
-        if gallery is None:
-            raise NotFound(f"There is no gallery {name!r}; the first upload that names it makes it.")
-        return gallery
-
-    async def _rank(
-        self, gallery: Gallery, query: NDArray[np.float32], options: SearchOptions, exclude: uuid.UUID | None
-    ) -> Answer:
+    async def _rank(self, loaded: Loaded, question: Question, options: SearchOptions) -> Answer:
         with self._metrics.stage("rank"):
-            ranking = await self._galleries.search(
-                gallery.name, query, options.k, options.filters, gallery.model_id, exclude
-            )
-        hits = [hit for hit in ranking.hits if options.min_score is None or hit.score >= options.min_score]
+            found = await loaded.search(question)
+        hits = [hit for hit in found if options.min_score is None or hit.score >= options.min_score]
         with self._metrics.stage("rows"):
             async with self._database.reading() as connection:
                 rows = await store.find_many(connection, [hit.tracklet_id for hit in hits])
-                model = await self._model(connection, ranking.model_id)
+                model = await self._model(connection, loaded.model_id)
         # A tracklet deleted a moment ago has no row any more; ranks stay without gaps.
         present = [(hit, rows[hit.tracklet_id]) for hit in hits if hit.tracklet_id in rows]
         results = [RankedTracklet(rank, hit.score, row) for rank, (hit, row) in enumerate(present, start=1)]
-        return Answer(results, model, ranking.generation)
+        return Answer(results, model, loaded.generation)
 
     async def _model(self, connection: AsyncConnection, model_id: str) -> ModelRecord:
         """What the database says of a model, asked once in the life of a service."""

@@ -1,8 +1,7 @@
 """Snapshots: an index on disk, to boot fast. Never the truth: what does not verify is thrown away and rebuilt.
 
-One file: magic, SHA-256 of all that follows, length of the manifest, manifest (JSON), then the columns, raw and little
-endian, in the order ids, camera, started, ended, vectors. The checksum covers every byte after itself, so a flipped
-bit anywhere is noticed.
+One file: magic, SHA-256 of all that follows, length of the manifest, manifest (JSON), then arrays, raw and little
+endian: ids, the columns, vectors. The checksum covers every byte after itself, so a flipped bit anywhere is noticed.
 """
 
 import hashlib
@@ -18,11 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.gallery.filters import Columns
-from service.gallery.index import GalleryIndex
+from service.gallery.columns import Columns, Table
+from service.gallery.index import Frozen, GalleryIndex
 
-MAGIC = b"tfclip snapshot 1\n"
+MAGIC = b"tfclip snapshot 2\n"
 _CHUNK = 4 * 1024 * 1024
+_ROW_COLUMNS = (("camera", "<i4"), ("started", "<i8"), ("ended", "<i8"), ("identity", "<i4"), ("frames", "<i4"))
+_LABEL_COLUMNS = (("label_row", "<i4"), ("label_pair", "<i4"))
 
 
 class SnapshotError(Exception):
@@ -39,29 +40,25 @@ class Manifest:
     dimension: int
     rows: int
     applied: int
-    cameras: tuple[str, ...]
+    labels: int
+    cameras: list[str]
+    identities: list[str]
+    pairs: list[list[str]]
 
 
-def write(path: Path, index: GalleryIndex, gallery_id: int, generation: int, model_id: str) -> Manifest:
-    """Save the index atomically: temporary file, fsync, rename, fsync of the folder. Must not run beside a writer.
+def write(path: Path, frozen: Frozen, gallery_id: int, generation: int, model_id: str) -> None:
+    """Save atomically: temporary file, fsync, rename, fsync of the folder. May run beside writers and searches.
 
     Raises:
         OSError: the disk is full or fails; `path` is as it was.
     """
-    vectors, ids, columns = index.export()
-    manifest = Manifest(
-        gallery_id, generation, model_id, index.dimension, len(vectors), index.applied, tuple(columns.cameras)
-    )
-    header = json.dumps(asdict(manifest)).encode()
-    rows = len(vectors)
-    parts: list[NDArray[Any]] = [ids, columns.camera[:rows], columns.started[:rows], columns.ended[:rows], vectors]
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         with temporary.open("xb") as file:
             file.write(MAGIC + bytes(32))
             digest = hashlib.sha256()
-            for chunk in _chunks(header, parts):
+            for chunk in _chunks(frozen, gallery_id, generation, model_id):
                 digest.update(chunk)
                 file.write(chunk)
             file.seek(len(MAGIC))
@@ -77,11 +74,10 @@ def write(path: Path, index: GalleryIndex, gallery_id: int, generation: int, mod
         os.fsync(folder)
     finally:
         os.close(folder)
-    return manifest
 
 
-def read(path: Path) -> tuple[Manifest, GalleryIndex]:
-    """Load and verify a snapshot.
+def read(path: Path, **index_options: Any) -> tuple[Manifest, GalleryIndex]:
+    """Load and verify a snapshot into an index that is made with these keywords of `GalleryIndex`.
 
     Raises:
         SnapshotError: it is truncated, altered, or of another format.
@@ -98,18 +94,28 @@ def read(path: Path) -> tuple[Manifest, GalleryIndex]:
         if digest.digest() != expected:
             raise SnapshotError("its checksum does not match its content")
         file.seek(len(MAGIC) + 32)
-        return _parse(file)
+        return _parse(file, index_options)
 
 
-def _parse(file: BufferedReader) -> tuple[Manifest, GalleryIndex]:
-    fields = json.loads(file.read(int.from_bytes(file.read(4), "little")))
-    manifest = Manifest(**{**fields, "cameras": tuple(fields["cameras"])})
-    rows = manifest.rows
-    ids = _array(file, ">u8", (rows, 2))
-    columns = Columns(manifest.cameras)
-    columns.put(0, _array(file, "<i4", (rows,)), _array(file, "<i8", (rows,)), _array(file, "<i8", (rows,)))
-    index = GalleryIndex(manifest.dimension, applied=manifest.applied)
-    index.append(_array(file, "<f4", (rows, manifest.dimension)), ids, columns)
+def _parse(file: BufferedReader, index_options: dict[str, Any]) -> tuple[Manifest, GalleryIndex]:
+    manifest = Manifest(**json.loads(file.read(int.from_bytes(file.read(4), "little"))))
+    ids = _array(file, ">u8", (manifest.rows, 2))
+    columns = Columns()
+    columns.count, columns.labelled = manifest.rows, manifest.labels
+    columns.cameras, columns.identities = Table(manifest.cameras), Table(manifest.identities)
+    columns.pairs = Table((key, kind, value) for key, kind, value in manifest.pairs)
+    for name, dtype in _ROW_COLUMNS:
+        setattr(columns, name, _array(file, dtype, (manifest.rows,)))
+    for name, dtype in _LABEL_COLUMNS:
+        setattr(columns, name, _array(file, dtype, (manifest.labels,)))
+
+    def vectors() -> Iterator[NDArray[np.float32]]:
+        size = max(1, _CHUNK // (4 * manifest.dimension))
+        for start in range(0, manifest.rows, size):
+            yield _array(file, "<f4", (min(size, manifest.rows - start), manifest.dimension))
+
+    index = GalleryIndex(manifest.dimension, manifest.applied, **index_options)
+    index.append(vectors(), ids, columns)
     return manifest, index
 
 
@@ -120,11 +126,30 @@ def _array(file: BufferedReader, dtype: str, shape: tuple[int, ...]) -> NDArray[
     return array
 
 
-def _chunks(header: bytes, parts: list[NDArray[Any]]) -> Iterator[bytes | memoryview]:
+def _chunks(frozen: Frozen, gallery_id: int, generation: int, model_id: str) -> Iterator[bytes | memoryview]:
+    columns = frozen.columns
+    manifest = Manifest(
+        gallery_id,
+        generation,
+        model_id,
+        frozen.dimension,
+        len(frozen.ids),
+        frozen.applied,
+        columns.labelled,
+        columns.cameras.values,
+        columns.identities.values,
+        [list(pair) for pair in columns.pairs.values],
+    )
+    header = json.dumps(asdict(manifest)).encode()
     yield len(header).to_bytes(4, "little")
     yield header
-    for part in parts:
-        yield _bytes_of(np.ascontiguousarray(part))
+    yield _bytes_of(np.ascontiguousarray(frozen.ids))
+    for name, dtype in _ROW_COLUMNS:
+        yield _bytes_of(np.ascontiguousarray(getattr(columns, name)[: columns.count], dtype))
+    for name, dtype in _LABEL_COLUMNS:
+        yield _bytes_of(np.ascontiguousarray(getattr(columns, name)[: columns.labelled], dtype))
+    for vectors in frozen.vectors():
+        yield _bytes_of(np.ascontiguousarray(vectors, "<f4"))
 
 
 def _bytes_of(array: NDArray[Any]) -> memoryview:

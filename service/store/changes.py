@@ -15,7 +15,7 @@ from service.store.tables import CameraRow, ChangeRow, DescriptorRow, TrackletRo
 ChangeKind = Literal["added", "deleted"]
 
 CHANNEL = "tfclip_galleries"
-"""Whoever changes a gallery notifies this channel at COMMIT, with the gallery's id as payload."""
+"""Whoever changes a gallery notifies this channel at COMMIT: `GALLERY_ID CHANGE`, or `GALLERY_ID` after a switch."""
 
 _COPY_TYPES = ("uuid", "text", "timestamptz", "timestamptz", "bytea", "text", "jsonb", "int4")
 _ROWS_BETWEEN_BREATHS = 100
@@ -68,7 +68,11 @@ _RECORD = text("""
         INSERT INTO changes (gallery_id, number, kind, tracklet_id)
         SELECT :gallery_id, change, :kind, CAST(:tracklet_id AS uuid) FROM counted
     )
-    SELECT counted.change, counted.generation, generations.model_id, pg_notify(:channel, :payload)
+    SELECT
+        counted.change,
+        counted.generation,
+        generations.model_id,
+        pg_notify(:channel, CAST(:gallery AS text) || ' ' || counted.change)
     FROM counted
     LEFT JOIN generations ON generations.gallery_id = :gallery_id AND generations.number = counted.generation
 """)
@@ -103,7 +107,7 @@ async def record(connection: AsyncConnection, gallery_id: int, kind: ChangeKind,
         "kind": kind,
         "tracklet_id": str(tracklet_id),
         "channel": CHANNEL,
-        "payload": str(gallery_id),
+        "gallery": str(gallery_id),
     }
     number, generation, model_id, _ = (await connection.execute(_RECORD, values)).one()
     return Recorded(number, generation, model_id)

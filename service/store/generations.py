@@ -63,6 +63,13 @@ async def list_page(
     return [Generation(*row) for row in await connection.execute(statement)]
 
 
+async def numbers(connection: AsyncConnection) -> set[tuple[int, int]]:
+    """Gallery id and number of every generation."""
+    return {
+        (row[0], row[1]) for row in await connection.execute(select(GenerationRow.gallery_id, GenerationRow.number))
+    }
+
+
 async def add(connection: AsyncConnection, gallery_id: int, model_id: str) -> Generation:
     """Open the gallery's next generation under `model_id`; it does not serve until `activate`."""
     # The gallery's row is locked, so that two at once get two numbers.

@@ -244,7 +244,7 @@ def test_search_options_become_parameters(script: Script, client: TfclipClient) 
     options = SearchOptions(k=3, camera_id=["a", "b"], exclude_query_camera=True, min_score=-0.5)
     client.search("q", options)
     client.search("q")
-    parameters = "query_id=q&k=3&exclude_query_camera=true&min_score=-0.5&camera_id=a&camera_id=b"
+    parameters = "query_id=q&k=3&camera_id=a&camera_id=b&exclude_query_camera=true&min_score=-0.5"
     assert script.asked[0][1] == f"/search?{parameters}"
     assert script.asked[1][1] == "/search?query_id=q"
 

@@ -7,7 +7,7 @@ import uuid
 import numpy as np
 import pytest
 
-from tests.support import RunningService, frame_files, picture, pictures, upload
+from tests.support import RunningService, frame_files, picture, pictures, search, upload
 
 
 def test_an_upload_can_be_read_back_with_its_frames(running_service: RunningService) -> None:
@@ -202,3 +202,28 @@ def test_an_unknown_query_is_not_found(running_service: RunningService) -> None:
         answer = client.get("/search", params={"query_id": str(uuid.uuid4())})
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_filters_by_identity_labels_and_frames(fresh_service: RunningService) -> None:
+    query = upload(fresh_service, 1)["id"]
+    ann = upload(fresh_service, 2, identity="Ann", labels={"direction": "in", "n": 1})["id"]
+    bob = upload(fresh_service, 3, identity="Bob", labels={"direction": "out", "bag": True})["id"]
+    long = upload(fresh_service, 4, frames=5, labels={"direction": "in"})["id"]
+
+    def found(**options: object) -> set[str]:
+        return {result["tracklet_id"] for result in search(fresh_service, query, **options)["results"]}
+
+    assert found() == {ann, bob, long}
+    assert found(identity=["Ann", "Cyd"]) == {ann}
+    assert found(identity_known=True) == {ann, bob}
+    assert found(identity_known=False) == {long}
+    assert found(labels='{"direction": "in"}') == {ann, long}
+    assert found(labels='{"direction": "in", "n": 1.0}') == {ann}
+    assert found(labels='{"bag": true}') == {bob}
+    assert found(min_frames=4) == {long}
+    assert found(identity_known=True, labels='{"bag": true}', exclude_camera_id="c1") == set()
+    with fresh_service.client() as client:
+        for labels in ("in", "[1]", '{"a": {"b": 1}}', '{"a": 1'):
+            answer = client.get("/search", params={"query_id": query, "labels": labels})
+            assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+            assert "labels" in answer.json()["errors"][0]["location"]

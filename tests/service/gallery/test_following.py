@@ -1,5 +1,6 @@
 """Galleries follow the database: other processes' changes, damaged snapshots, and honest refusal when they cannot."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,59 @@ def test_a_change_made_by_another_process_is_followed(postgres, data_folder: Pat
         wait_until(lambda: one.client().get(f"/jobs/{job_id}").json()["status"] == "succeeded")
         wait_until(lambda: search(other, ids[0])["generation"] == 2)
         assert search(other, ids[0])["results"] == search(one, ids[0])["results"]
+
+
+def test_changes_and_switches_are_heard_of_without_looking(postgres, data_folder: Path) -> None:
+    with (
+        empty_database(postgres) as url,
+        run_service(make_settings(data_folder / "data", url)) as one,
+        run_service(make_settings(data_folder / "data", url, poll_seconds=600, max_lag_seconds=1200)) as other,
+    ):
+        ids = [upload(one, seed)["id"] for seed in range(3)]
+        wait_until(lambda: other.footprint()["index"] == 3)
+        one.client().delete(f"/tracklets/{ids[1]}")
+        wait_until(lambda: other.footprint()["index"] == 2)
+        # A query that the other process has stored a moment ago is looked for before it is called unknown.
+        newest = upload(one, 9)["id"]
+        assert len(search(other, newest)["results"]) == 2
+        one.client().post("/admin/reindex")
+        wait_until(lambda: search(other, ids[0])["generation"] == 2)
+        assert search(other, ids[0])["results"] == search(one, ids[0])["results"]
+
+
+def test_snapshots_of_generations_that_do_not_exist_are_removed_at_the_start(postgres, data_folder: Path) -> None:
+    index = data_folder / "data" / "index"
+    index.mkdir(parents=True)
+    (index / "77-1.snapshot").write_bytes(b"of a gallery that is gone")
+    with empty_database(postgres) as url, run_service(make_settings(data_folder / "data", url)):
+        wait_until(lambda: not (index / "77-1.snapshot").exists())
+
+
+def test_a_folder_in_the_place_of_a_snapshot_costs_no_more_than_the_snapshot(postgres, data_folder: Path) -> None:
+    with empty_database(postgres) as url:
+        settings = make_settings(data_folder / "data", url)
+        with run_service(settings) as running:
+            ids = [upload(running, seed)["id"] for seed in range(3)]
+            before = search(running, ids[0])["results"]
+        (path,) = snapshots(running)
+        path.unlink()
+        path.mkdir()
+        with run_service(settings) as running:
+            assert search(running, ids[0])["results"] == before
+
+
+@pytest.mark.parametrize("rows", ["float32", "float16"])
+def test_searches_at_once_are_answered_as_alone(postgres, data_folder: Path, rows: str) -> None:
+    with (
+        empty_database(postgres) as url,
+        run_service(make_settings(data_folder / "data", url, index_rows=rows)) as running,
+    ):
+        ids = [upload(running, seed, camera_id=f"c{seed % 2}")["id"] for seed in range(12)]
+        alone = [search(running, identifier)["results"] for identifier in ids]
+        with ThreadPoolExecutor(12) as threads:
+            for _ in range(3):
+                together = list(threads.map(lambda identifier: search(running, identifier)["results"], ids))
+                assert together == alone
 
 
 def test_an_index_that_cannot_follow_refuses_to_answer_and_recovers(postgres, data_folder: Path) -> None:
@@ -84,11 +138,11 @@ def test_a_restart_answers_the_same_whatever_became_of_the_snapshot(postgres, da
                 path.unlink()
             case "of another gallery":
                 manifest, index = snapshot.read(path)
-                snapshot.write(path, index, 999, manifest.generation, manifest.model_id)
+                snapshot.write(path, index.freeze(), 999, manifest.generation, manifest.model_id)
             case "of the future":
                 manifest, index = snapshot.read(path)
                 index.applied += 1
-                snapshot.write(path, index, manifest.gallery_id, manifest.generation, manifest.model_id)
+                snapshot.write(path, index.freeze(), manifest.gallery_id, manifest.generation, manifest.model_id)
         with run_service(settings) as running:
             after = search(running, ids[0])
             assert after["results"] == before["results"]

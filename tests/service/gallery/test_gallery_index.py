@@ -3,18 +3,46 @@
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
+
+import faiss  # isort: skip
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.gallery import index as module
+from service.gallery import rows as module
+from service.gallery import snapshot
 from service.gallery.filters import Filters
-from service.gallery.index import GalleryIndex, Hit
+from service.gallery.index import GalleryIndex, Hit, Question
 from service.store.changes import IndexRow
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
+OPTIONS: dict[str, dict[str, Any]] = {
+    "float32": {},
+    "float16": {"row_type": "float16"},
+    "matrix": {"device": "cpu:0"},
+    "cuda": {"device": "cuda"},
+    "cuda float16": {"device": "cuda", "row_type": "float16"},
+}
+
+
+KINDS = [
+    "float32",
+    "float16",
+    "matrix",
+    pytest.param("cuda", marks=[pytest.mark.gpu, NO_GPU]),
+    pytest.param("cuda float16", marks=[pytest.mark.gpu, NO_GPU]),
+]
+
+
+def new_index(dimension: int, kind: str, applied: int = 0) -> GalleryIndex:
+    """An index that keeps its rows in this way; "matrix" is the GPU's, computed on the CPU."""
+    return GalleryIndex(dimension, applied, **OPTIONS[kind])
 
 
 def make_rows(rng: np.random.Generator, count: int, dimension: int, spread: float = 1.0) -> list[IndexRow]:
@@ -33,6 +61,9 @@ def make_rows(rng: np.random.Generator, count: int, dimension: int, spread: floa
                 started_at=started,
                 ended_at=started + timedelta(minutes=30) if started else None,
                 vector=np.asarray(vector, "<f4").tobytes(),
+                identity=f"p{number % 9}" if number % 2 else None,
+                labels={"side": "in" if number % 5 else "out", "bag": number % 11 == 0, "n": number % 3},
+                frame_count=1 + number % 6,
             )
         )
     return rows
@@ -64,7 +95,7 @@ def assert_same_ranking(hits: list[Hit], expected: list[tuple[float, uuid.UUID]]
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks so small that every search crosses several."""
-    monkeypatch.setattr(module, "_BLOCK_BYTES", 4 * 16 * 1024)
+    monkeypatch.setattr(module, "_BLOCK_BYTES", 1)
 
 
 FILTERS = {
@@ -81,6 +112,15 @@ FILTERS = {
         Filters(ended_before=EPOCH + timedelta(hours=50)),
         lambda row: row.ended_at is not None and row.ended_at <= EPOCH + timedelta(hours=50),
     ),
+    "two people": (Filters(identities=frozenset({"p1", "p4", "nobody"})), lambda row: row.identity in ("p1", "p4")),
+    "known people": (Filters(identity_known=True), lambda row: row.identity is not None),
+    "unknown people": (Filters(identity_known=False), lambda row: row.identity is None),
+    "labels": (
+        Filters(labels={"side": "in", "n": 1.0}),
+        lambda row: row.labels["side"] == "in" and row.labels["n"] == 1,
+    ),
+    "a rare label": (Filters(labels={"bag": True}), lambda row: row.labels["bag"]),
+    "frames": (Filters(min_frames=4), lambda row: row.frame_count >= 4),
     "everything": (
         Filters(frozenset({"c0", "c2"}), frozenset({"c2"}), EPOCH + timedelta(hours=4), EPOCH + timedelta(hours=400)),
         lambda row: (
@@ -95,10 +135,11 @@ FILTERS = {
 
 @pytest.mark.parametrize("name", FILTERS)
 @pytest.mark.parametrize("k", [1, 10, 1000])
-def test_a_filtered_search_equals_brute_force(name: str, k: int) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_filtered_search_equals_brute_force(name: str, k: int, kind: str) -> None:
     rng = np.random.default_rng(1)
     rows = make_rows(rng, 4500, 16)
-    index = GalleryIndex(16)
+    index = new_index(16, kind)
     index.add(rows)
     filters, passes = FILTERS[name]
     query = rng.normal(size=16).astype(np.float32)
@@ -136,14 +177,15 @@ def test_any_mixture_of_deletions_filters_and_exclusion_equals_brute_force(
 
 
 @pytest.mark.parametrize("hidden_share", [0.0, 0.3, 0.95])
-def test_near_duplicates_that_float32_cannot_tell_apart_are_ranked_exactly(hidden_share: float) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_near_duplicates_that_float32_cannot_tell_apart_are_ranked_exactly(hidden_share: float, kind: str) -> None:
     rng = np.random.default_rng(2)
     centre = rng.normal(size=64)
     rows = [
         IndexRow(uuid.UUID(bytes=rng.bytes(16)), f"c{rng.random() < hidden_share:d}", None, None, vector.tobytes())
         for vector in (centre + 1e-7 * rng.normal(size=(3000, 64))).astype("<f4")
     ]
-    index = GalleryIndex(64)
+    index = new_index(64, kind)
     index.add(rows)
     query = (centre + 1e-7 * rng.normal(size=64)).astype(np.float32)
     hits = index.search(query, 20, Filters(cameras=frozenset({"c0"})))
@@ -159,6 +201,54 @@ def test_the_order_of_arrival_does_not_change_an_answer_by_a_bit() -> None:
     for start in range(0, 3000, 77):
         other.add(rows[::-1][start : start + 77])
     assert one.search(query, 100) == other.search(query, 100)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_20000_near_duplicates_rank_alike_alone_batched_after_a_restart_and_on_other_threads(
+    tmp_path: Path, kind: str
+) -> None:
+    rng = np.random.default_rng(6)
+    centre = rng.normal(size=32)
+    vectors = (centre + 1e-7 * rng.normal(size=(20_000, 32))).astype("<f4")
+    index = new_index(32, kind)
+    index.add([IndexRow(uuid.UUID(bytes=rng.bytes(16)), "c", None, None, row.tobytes()) for row in vectors])
+    queries = (centre + 1e-7 * rng.normal(size=(32, 32))).astype(np.float32)
+    alone = [index.search(query, 20) for query in queries[:4]]
+    assert index.search_many([Question(query, 20) for query in queries])[:4] == alone
+    snapshot.write(tmp_path / "s", index.freeze(), 1, 1, "m")
+    _, again = snapshot.read(tmp_path / "s", **OPTIONS[kind])
+    assert again.search_many([Question(query, 20) for query in queries[:4]]) == alone
+    before = torch.get_num_threads()
+    try:
+        faiss.omp_set_num_threads(1)
+        torch.set_num_threads(1)
+        assert index.search_many([Question(query, 20) for query in queries])[:4] == alone
+    finally:
+        faiss.omp_set_num_threads(before)
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_batch_of_unlike_questions_is_answered_as_each_alone(kind: str) -> None:
+    rng = np.random.default_rng(7)
+    rows = make_rows(rng, 3000, 16)
+    index = new_index(16, kind)
+    index.add(rows)
+    for row in rows[::50]:
+        index.remove(row.tracklet_id)
+    questions = [
+        Question(
+            rng.normal(size=16).astype(np.float32),
+            int(rng.integers(1, 40)),
+            FILTERS[name][0],
+            rows[int(rng.integers(3000))].tracklet_id if repeat else None,
+        )
+        for name in FILTERS
+        for repeat in range(3)
+    ]
+    answers = index.search_many(questions)
+    assert answers == [index.search_many([question])[0] for question in questions]
+    assert sum(len(answer) for answer in answers) > 300
 
 
 def test_equal_scores_are_ordered_by_id() -> None:

@@ -20,7 +20,7 @@ def saved(path: Path, count: int = 50) -> GalleryIndex:
     index.add(rows)
     if rows:
         index.remove(rows[0].tracklet_id)
-    snapshot.write(path, index, gallery_id=3, generation=5, model_id="m")
+    snapshot.write(path, index.freeze(), gallery_id=3, generation=5, model_id="m")
     return index
 
 

@@ -199,7 +199,7 @@ async def test_a_change_and_a_switch_are_announced_when_they_are_committed(
             await tracklets.store(connection, gallery.id, new_tracklet())
             assert [note async for note in listener.notifies(timeout=0.1)] == []
         heard = [note.payload async for note in listener.notifies(timeout=5, stop_after=1)]
-        assert heard == [str(gallery.id)]
+        assert heard == [f"{gallery.id} 1"]
         async with database.transaction() as connection:
             await generations.activate(connection, await generations.add(connection, gallery.id, MODEL))
         heard = [note.payload async for note in listener.notifies(timeout=5, stop_after=1)]

@@ -1,0 +1,50 @@
+"""A gallery in memory: the index that answers, and how current it is."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from service.gallery.batching import SearchBatcher
+from service.gallery.index import GalleryIndex, Hit, Question
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """One index and what it is: an answer is of one of these as a whole."""
+
+    index: GalleryIndex
+    generation: int
+    model_id: str
+    batcher: SearchBatcher
+
+    async def search(self, question: Question) -> list[Hit]:
+        """The index's answer, computed together with other questions that wait for it."""
+        return await self.batcher.search(question)
+
+
+@dataclass
+class ServedGallery:
+    """One gallery in memory.
+
+    Attributes:
+        loaded: what searches read; replaced as a whole when a generation is switched.
+        current_at: when the index was last known to contain every committed change (monotonic seconds).
+        saved: change number of the snapshot on disk, and when it was begun.
+        writing: held by whoever changes the index or replaces it.
+        refreshing: what brings the index up to date in the background, while it runs.
+        saving: what writes its snapshot, while it runs.
+    """
+
+    id: int
+    name: str
+    loaded: Loaded
+    current_at: float
+    saved: int = -1
+    saved_at: float = float("-inf")
+    writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    refreshing: asyncio.Task[None] | None = None
+    saving: asyncio.Task[None] | None = None
+
+    @property
+    def index(self) -> GalleryIndex:
+        """The index that answers."""
+        return self.loaded.index
