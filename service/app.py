@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from service.api import admin, health, jobs, keys, search, tracklets
+from service.api import admin, generations, health, jobs, keys, models, search, tracklets
 from service.api.middleware import BodyLimit, RequestContext
 from service.api.problems import Problem, install_problem_handlers
 from service.errors import StartupError
@@ -52,12 +52,21 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.startup_error = None
-    for router in (tracklets.router, search.router, admin.router, keys.router, jobs.router, health.router):
+    for router in (
+        tracklets.router,
+        search.router,
+        admin.router,
+        generations.router,
+        models.router,
+        keys.router,
+        jobs.router,
+        health.router,
+    ):
         app.include_router(router)
     install_problem_handlers(app)
     _document_problems(app)
     # The last one added is the outermost: a refused body has a request id too.
-    app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
+    app.add_middleware(BodyLimit, limit=settings.max_body_bytes, model_limit=settings.max_model_bytes)
     app.add_middleware(RequestContext, metrics=metrics)
     return app
 

@@ -2,20 +2,21 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from itertools import count
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from urllib.parse import quote
 
 import httpx
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from service.client_errors import JobTimeoutError, UnexpectedAnswerError, UnreachableError, problem_of
+from service.client_admin import AdminMethods
+from service.client_answers import parse, segment
+from service.client_errors import UnexpectedAnswerError, UnreachableError, problem_of
 from service.retries import RetryPolicy, retry_after_seconds
-from service.wire import Job, Key, KeyPage, NewKey, Ranking, Readiness, Tracklet, TrackletPage
+from service.wire import Ranking, Readiness, Tracklet, TrackletPage
 
 Answer = TypeVar("Answer", bound=BaseModel)
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -61,7 +62,7 @@ class SearchOptions:
         return parameters
 
 
-class TfclipClient:
+class TfclipClient(AdminMethods):
     """One service at one address, spoken to with one key. May be used from several threads.
 
     Requests that change nothing, deletions, and uploads that carry an `external_id` are sent again after a lost
@@ -131,11 +132,11 @@ class TfclipClient:
             data={"metadata": json.dumps(given)},
             files=_frame_parts(frames),
         )
-        return StoredTracklet(_parse(Tracklet, response), created=response.status_code == httpx.codes.CREATED)
+        return StoredTracklet(parse(Tracklet, response), created=response.status_code == httpx.codes.CREATED)
 
     def get_tracklet(self, tracklet_id: str) -> Tracklet:
         """Return one stored tracklet."""
-        return _parse(Tracklet, self._send("GET", f"/tracklets/{_segment(tracklet_id)}"))
+        return parse(Tracklet, self._send("GET", f"/tracklets/{segment(tracklet_id)}"))
 
     def list_tracklets(self, gallery: str | None = None, *, page_size: int = 100) -> Iterator[Tracklet]:
         """Yield a gallery's tracklets, newest first, asking for the next page only when it is needed."""
@@ -143,7 +144,7 @@ class TfclipClient:
         while True:
             given = {"limit": str(page_size), "gallery": gallery, "cursor": cursor}
             parameters = [(name, value) for name, value in given.items() if value is not None]
-            page = _parse(TrackletPage, self._send("GET", "/tracklets", params=parameters))
+            page = parse(TrackletPage, self._send("GET", "/tracklets", params=parameters))
             yield from page.items
             cursor = page.next_cursor
             if cursor is None:
@@ -151,69 +152,17 @@ class TfclipClient:
 
     def delete_tracklet(self, tracklet_id: str) -> None:
         """Delete one tracklet; searches no longer find it once this returns."""
-        self._send("DELETE", f"/tracklets/{_segment(tracklet_id)}", gone_is_done=True)
+        self._send("DELETE", f"/tracklets/{segment(tracklet_id)}", gone_is_done=True)
 
     def search(self, query_id: str, options: SearchOptions | None = None) -> Ranking:
         """Rank the gallery against a stored tracklet, which is never in its own ranking."""
         parameters = [("query_id", query_id), *(options or SearchOptions()).parameters()]
-        return _parse(Ranking, self._send("GET", "/search", params=parameters))
+        return parse(Ranking, self._send("GET", "/search", params=parameters))
 
     def search_frames(self, frames: Sequence[bytes], options: SearchOptions | None = None) -> Ranking:
         """Rank the gallery against frames that are not stored."""
         parameters = (options or SearchOptions()).parameters()
-        return _parse(Ranking, self._send("POST", "/search", params=parameters, files=_frame_parts(frames)))
-
-    def reindex(self, gallery: str | None = None) -> Job:
-        """Start to build a gallery's index anew from the stored descriptors."""
-        body = {} if gallery is None else {"gallery": gallery}
-        return _parse(Job, self._send("POST", "/admin/reindex", repeatable=False, json=body))
-
-    def job(self, job_id: str) -> Job:
-        """Return how far a job is."""
-        return _parse(Job, self._send("GET", f"/jobs/{_segment(job_id)}"))
-
-    def wait_for_job(
-        self,
-        job_id: str,
-        *,
-        timeout_seconds: float = 3600.0,
-        poll_seconds: float = 0.5,
-        on_progress: Callable[[Job], None] = lambda _: None,
-    ) -> Job:
-        """Return the job when it has come to an end, good or bad; `on_progress` sees every state on the way.
-
-        Raises:
-            JobTimeoutError: it was still running after `timeout_seconds`.
-        """
-        deadline = time.monotonic() + timeout_seconds
-        while True:
-            job = self.job(job_id)
-            on_progress(job)
-            if job.finished:
-                return job
-            if time.monotonic() + poll_seconds > deadline:
-                raise JobTimeoutError(f"job {job_id} was still {job.status} after {timeout_seconds:g} s")
-            time.sleep(poll_seconds)
-
-    def create_key(self, name: str, scopes: Sequence[str]) -> NewKey:
-        """Make an API key; the answer is the only place where its secret ever appears."""
-        body = {"name": name, "scopes": list(scopes)}
-        return _parse(NewKey, self._send("POST", "/admin/keys", repeatable=False, json=body))
-
-    def list_keys(self) -> list[Key]:
-        """Return all keys, revoked ones too."""
-        keys: list[Key] = []
-        cursor: str | None = None
-        while True:
-            page = _parse(KeyPage, self._send("GET", "/admin/keys", params=[("cursor", cursor)] if cursor else []))
-            keys += page.items
-            cursor = page.next_cursor
-            if cursor is None:
-                return keys
-
-    def revoke_key(self, key_id: str) -> None:
-        """Take a key out of force."""
-        self._send("DELETE", f"/admin/keys/{_segment(key_id)}", gone_is_done=True)
+        return parse(Ranking, self._send("POST", "/search", params=parameters, files=_frame_parts(frames)))
 
     def ready(self) -> Readiness:
         """Return whether the service is ready now. It is asked once, without retries."""
@@ -222,11 +171,11 @@ class TfclipClient:
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise UnreachableError(_no_answer(self.url, error)) from error
         if response.is_success:
-            return _parse(Readiness, response)
+            return parse(Readiness, response)
         if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
             raise problem_of(response)
         try:
-            return _parse(Readiness, response)
+            return parse(Readiness, response)
         except UnexpectedAnswerError:
             # A service that is still starting, or a proxy before it, has no more to say than 503.
             return Readiness(status="not ready", reasons=[str(problem_of(response))])
@@ -257,28 +206,12 @@ class TfclipClient:
         raise AssertionError("unreachable")
 
 
-def _parse(kind: type[Answer], response: httpx.Response) -> Answer:
-    try:
-        return kind.model_validate_json(response.content)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        where = ".".join(str(part) for part in fault["loc"]) or "body"
-        raise UnexpectedAnswerError(
-            f"{response.request.method} {response.url} answered {response.status_code} with something that is not a "
-            f"{kind.__name__} ({where}: {fault['msg']}); is this the service's address?"
-        ) from error
-
-
 def _frame_parts(frames: Sequence[bytes]) -> list[tuple[str, tuple[str, bytes, str]]]:
     kinds = [_IMAGE_TYPES.get(frame[:2], "octet-stream") for frame in frames]
     return [
         ("frames", (f"{n:05d}", frame, f"image/{kind}" if kind != "octet-stream" else f"application/{kind}"))
         for n, (frame, kind) in enumerate(zip(frames, kinds, strict=True))
     ]
-
-
-def _segment(identifier: str) -> str:
-    return quote(identifier, safe="")
 
 
 def _as_text(value: object) -> str:

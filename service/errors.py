@@ -103,6 +103,36 @@ class ModelConflict(ServiceError):
     status, code, title = 409, "model_conflict", "Descriptors of different models are never compared"
 
 
+class InvalidWeights(ServiceError):
+    """A file is not a weights file that can be used."""
+
+    status, code, title = 422, "invalid_weights", "The weights cannot be used"
+
+
+class ModelInUse(ServiceError):
+    """A model that something is of cannot be removed."""
+
+    status, code, title = 409, "model_in_use", "The model is in use"
+
+
+class InsufficientStorage(ServiceError):
+    """The disk is full."""
+
+    status, code, title = 507, "insufficient_storage", "The disk is full"
+
+
+class JobFinished(ServiceError):
+    """A job that is over cannot be stopped."""
+
+    status, code, title = 409, "job_finished", "The job is over"
+
+
+class GenerationServing(ServiceError):
+    """The generation that serves a gallery cannot be purged."""
+
+    status, code, title = 409, "generation_serving", "The generation serves its gallery"
+
+
 class Unavailable(ServiceError):
     """The service cannot answer now and will be able to later."""
 

@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -16,7 +16,7 @@ from model import WeightsError
 from model.caution import caution
 from model.default_weights import DEMO_WEIGHTS, open_model
 from model.devices import resolve_device
-from service.embedding.models import Models, keep
+from service.embedding.models import Models, discard_incoming, keep
 from service.errors import DatabaseUnavailable, StartupError
 from service.gallery.following import Follower
 from service.gallery.galleries import Galleries
@@ -26,6 +26,7 @@ from service.ingest.admission import Admission
 from service.ingest.images import ImageLimits
 from service.ingest.uploads import Uploads
 from service.jobs import reindex
+from service.jobs.describing import Describer
 from service.jobs.queue import JobQueue
 from service.metrics import Metrics
 from service.settings import Settings
@@ -98,8 +99,10 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
     database = Database(url, settings.database_connections)
     parts.push_async_callback(database.close)
 
-    model = await asyncio.to_thread(
-        keep, settings.folder("models"), network, provenance, settings.weights or DEMO_WEIGHTS
+    await asyncio.to_thread(discard_incoming, settings.folder("models"))
+    model = replace(
+        await asyncio.to_thread(keep, settings.folder("models"), settings.weights or DEMO_WEIGHTS),
+        provenance=provenance,
     )
     async with database.transaction() as connection:
         await model_store.register(connection, model)
@@ -111,7 +114,15 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
     def count_batch(clips: int) -> None:
         metrics.batch_clips.observe(clips)
 
-    models = Models(settings.folder("models"), network, device, settings.batch_clips, settings.queue_clips, count_batch)
+    models = Models(
+        settings.folder("models"),
+        network,
+        device,
+        settings.batch_clips,
+        settings.queue_clips,
+        count_batch,
+        settings.precision,
+    )
     parts.push_async_callback(models.close)
     metrics.watch_queue(lambda: models.load)
 
@@ -152,7 +163,17 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
     parts.callback(uploads.close)
     _in_background(_sweep_once(uploads), "frame sweep", parts)
 
-    jobs = JobQueue(database, {reindex.KIND: lambda job: reindex.reindex(database, galleries, job)})
+    describer = Describer(database, frames, models, settings.frame_cap)
+    parts.callback(describer.close)
+    generations = reindex.Generations(database, galleries, describer)
+    jobs = JobQueue(
+        database,
+        {
+            reindex.REINDEX: generations.reindex,
+            reindex.ACTIVATE: generations.activate,
+            reindex.PURGE: generations.purge,
+        },
+    )
     await jobs.start()
     parts.push_async_callback(jobs.close)
 

@@ -66,7 +66,12 @@ class Settings(BaseSettings):
     max_clock_skew_seconds: Annotated[float, Field(ge=0)] = 300.0
     max_uploads: Annotated[int, Field(ge=1)] = Field(default=32, description="requests with a body, read at a time")
 
+    max_model_bytes: Annotated[int, Field(ge=1024)] = Field(default=2048 * MEBIBYTE, description="one weights file")
+
     # Embedding.
+    precision: Literal["float32", "bfloat16"] = Field(
+        default="float32", description="bfloat16: faster on a GPU; descriptors within cosine 0.999"
+    )
     frame_cap: Annotated[int, Field(ge=1)] = Field(
         default=16, description="frames of a tracklet that are embedded, spread evenly; all are stored"
     )

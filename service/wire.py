@@ -75,15 +75,66 @@ class Job(_Answer):
 
     id: str
     kind: str
+    gallery: str | None = None
     status: Literal["queued", "running", "succeeded", "failed", "cancelled"]
     done: int = 0
     total: int | None = None
     error: str | None = None
+    result: dict[str, Any] | None = None
+    cancel_requested: bool = False
+    created_at: datetime | None = None
+    finished_at: datetime | None = None
 
     @property
     def finished(self) -> bool:
         """Whether the job has come to an end, good or bad."""
         return self.status in ("succeeded", "failed", "cancelled")
+
+
+class JobPage(_Answer):
+    """One page of a list of jobs, newest first."""
+
+    items: list[Job]
+    next_cursor: str | None = None
+
+
+class Generation(_Answer):
+    """One index of one gallery under one model; `building` until it was complete once."""
+
+    id: int
+    gallery: str
+    number: int
+    model_id: str
+    model_name: str = "unnamed"
+    status: str
+    serving: bool
+    created_at: datetime | None = None
+
+
+class GenerationPage(_Answer):
+    """One page of a list of generations, newest first."""
+
+    items: list[Generation]
+    next_cursor: str | None = None
+
+
+class RegisteredModel(ServedModel):
+    """A model that galleries can be indexed under, and the galleries that it serves."""
+
+    dimension: int
+    default: bool = False
+    available: bool = True
+    generations: int = 0
+    galleries: list[str] = []
+    created_at: datetime | None = None
+    provenance: dict[str, Any] = {}
+
+
+class ModelPage(_Answer):
+    """A list of models, newest first."""
+
+    items: list[RegisteredModel]
+    next_cursor: str | None = None
 
 
 class Key(_Answer):

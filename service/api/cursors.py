@@ -28,5 +28,30 @@ def decode_cursor(cursor: str) -> tuple[datetime, uuid.UUID]:
         created_at = _EPOCH + timedelta(microseconds=int.from_bytes(raw[:8], "big", signed=True))
         return created_at, uuid.UUID(bytes=raw[8:])
     except (ValueError, OverflowError):
-        message = "is not a cursor of this service; take `next_cursor` of the page before"
-        raise InvalidRequest(f"cursor {message}.", [FieldError("cursor", message)]) from None
+        raise _not_ours() from None
+
+
+def encode_number(number: int) -> str:
+    """The position of an item in a list that is ordered by a number."""
+    return base64.urlsafe_b64encode(number.to_bytes(8, "big")).decode()
+
+
+def decode_number(cursor: str) -> int:
+    """The inverse of `encode_number`.
+
+    Raises:
+        InvalidRequest: the cursor is not one of ours.
+    """
+    try:
+        raw = base64.b64decode(cursor, altchars=b"-_", validate=True)
+        if len(raw) != 8:
+            raise ValueError("wrong length")
+        # What does not fit PostgreSQL's bigint was not made here either.
+        return int.from_bytes(raw, "big", signed=False) & (2**63 - 1)
+    except ValueError:
+        raise _not_ours() from None
+
+
+def _not_ours() -> InvalidRequest:
+    message = "is not a cursor of this service; take `next_cursor` of the page before"
+    return InvalidRequest(f"cursor {message}.", [FieldError("cursor", message)])

@@ -1,16 +1,34 @@
-"""Jobs: how far long work is."""
+"""Jobs: how far long work is, and stopping it."""
 
 import uuid
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, Query
 
-from service.api.dependencies import ReadKey, ServiceDep
+from service.api.admin_schemas import AdminListParameters, JobAnswer, JobPage
+from service.api.cursors import decode_cursor, encode_cursor
+from service.api.dependencies import AdminKey, ReadKey, ServiceDep, single_valued
 from service.api.problems import problems
-from service.api.schemas import JobAnswer
-from service.errors import NotFound
+from service.errors import JobFinished, NotFound
 from service.store import jobs as store
 
-router = APIRouter(prefix="/jobs", tags=["jobs"])
+router = APIRouter(prefix="/jobs", tags=["jobs"], dependencies=[Depends(single_valued)])
+
+
+@router.get("", operation_id="listJobs", responses=problems(401, 403, 422, 503))
+async def list_jobs(
+    parameters: Annotated[AdminListParameters, Query()], caller: ReadKey, service: ServiceDep
+) -> JobPage:
+    """List jobs, newest first."""
+    before = decode_cursor(parameters.cursor) if parameters.cursor else None
+    async with service.database.reading() as connection:
+        found = await store.list_page(connection, parameters.gallery, parameters.limit + 1, before)
+    page = found[: parameters.limit]
+    more = len(found) > len(page)
+    return JobPage(
+        items=[JobAnswer.of(job) for job in page],
+        next_cursor=encode_cursor(page[-1].created_at, page[-1].id) if more else None,
+    )
 
 
 @router.get("/{job_id}", operation_id="getJob", responses=problems(401, 403, 404, 422, 503))
@@ -20,4 +38,21 @@ async def get_job(job_id: uuid.UUID, caller: ReadKey, service: ServiceDep) -> Jo
         job = await store.find(connection, job_id)
     if job is None:
         raise NotFound(f"There is no job {job_id}.")
+    return JobAnswer.of(job)
+
+
+@router.delete("/{job_id}", operation_id="cancelJob", status_code=202, responses=problems(401, 403, 404, 409, 422, 503))
+async def cancel_job(job_id: uuid.UUID, caller: AdminKey, service: ServiceDep) -> JobAnswer:
+    """Ask a job to stop.
+
+    One that waits is cancelled at once. One that runs stops at its next step: its status tells whether it did, or was
+    over before.
+    """
+    async with service.database.transaction() as connection:
+        before = await store.find(connection, job_id)
+        job = await store.request_cancel(connection, job_id)
+    if job is None or before is None:
+        raise NotFound(f"There is no job {job_id}.")
+    if before.finished_at is not None and before.status != "cancelled":
+        raise JobFinished(f"Job {job_id} has {before.status} already.")
     return JobAnswer.of(job)

@@ -4,10 +4,10 @@ import uuid
 
 from fastapi import APIRouter, Request
 
+from service.api.admin_schemas import CreatedKey, Key, KeyList, NewKey
 from service.api.dependencies import AdminKey, ServiceDep
 from service.api.json_body import json_body, read_json
 from service.api.problems import problems
-from service.api.schemas import CreatedKey, Key, KeyList, NewKey
 from service.errors import NotFound
 from service.store import keys as store
 

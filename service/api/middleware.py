@@ -68,22 +68,31 @@ class RequestContext:
 
 
 class BodyLimit:
-    """Refuses a body over `limit` bytes: by its Content-Length before reading, else as soon as it grows past it."""
+    """Refuses a body over `limit` bytes: by its Content-Length before reading, else as soon as it grows past it.
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    Args:
+        model_limit: in its place for the weights files of `POST /admin/models`.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int, model_limit: int) -> None:
         self._app = app
         self._limit = limit
+        self._model_limit = model_limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        limit = self._limit
         error = BodyTooLarge(
-            f"The body is larger than {self._limit} bytes (TFCLIP_MAX_BODY_BYTES). Send fewer or smaller frames."
+            f"The body is larger than {limit} bytes (TFCLIP_MAX_BODY_BYTES). Send fewer or smaller frames."
         )
+        if (scope["method"], scope["path"]) == ("POST", "/admin/models"):
+            limit = self._model_limit
+            error = BodyTooLarge(f"The weights are larger than {limit} bytes (TFCLIP_MAX_MODEL_BYTES).")
         announced = dict(scope["headers"]).get(b"content-length", b"")
-        if announced.isdigit() and int(announced[:20]) > self._limit:
+        if announced.isdigit() and int(announced[:20]) > limit:
             await problem_response(error, scope)(scope, receive, send)
             return
         received = 0
@@ -93,14 +102,14 @@ class BodyLimit:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self._limit:
+            if received > limit:
                 raise error
             return message
 
         async def send_once(message: Message) -> None:
             # Whatever the application makes of the interruption, the answer is ours.
             nonlocal answered
-            if received <= self._limit:
+            if received <= limit:
                 await send(message)
             elif not answered:
                 answered = True

@@ -5,7 +5,7 @@ import math
 import unicodedata
 import uuid
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -22,8 +22,6 @@ from pydantic import (
 
 from service.api.served_model import Model
 from service.gallery.ranking import Answer, SearchOptions
-from service.store.jobs import Job
-from service.store.keys import ApiKey, Scope
 from service.store.tracklets import StoredTracklet
 
 EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
@@ -72,6 +70,7 @@ Moment = Annotated[
     AfterValidator(_sensible_time),
     Field(description="RFC 3339, with time zone"),
 ]
+Cursor = Annotated[str, Field(max_length=200, description="`next_cursor` of the page before.")]
 REPEATABLE = ("camera_id", "exclude_camera_id", "identity")
 """Options that may be given several times."""
 
@@ -223,21 +222,7 @@ class ListParameters(Schema):
 
     gallery: GalleryName = "default"
     limit: int = Field(default=100, ge=1, le=500)
-    cursor: Annotated[str, Field(max_length=200)] | None = Field(default=None, description="`next_cursor` of a page.")
-
-
-class NewKey(Schema):
-    """A key to make."""
-
-    name: Text
-    scopes: list[Scope] = Field(min_length=1, max_length=3)
-
-
-class ReindexRequest(Schema):
-    """What to re-index."""
-
-    gallery: GalleryName = "default"
-    model_id: str | None = Field(default=None, max_length=64, description="Defaults to the gallery's present model.")
+    cursor: Cursor | None = None
 
 
 class Tracklet(BaseModel):
@@ -338,62 +323,6 @@ class Ranking(BaseModel):
                 for place in answer.results
             ],
         )
-
-
-class JobAnswer(BaseModel):
-    """A job and how far it is."""
-
-    id: uuid.UUID
-    kind: str
-    gallery: str | None
-    status: Literal["queued", "running", "succeeded", "failed", "cancelled"]
-    done: int
-    total: int | None
-    error: str | None
-    result: dict[str, Any] | None = Field(description="What came of it, once it is over.")
-    cancel_requested: bool
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-
-    @classmethod
-    def of(cls, job: Job) -> "JobAnswer":
-        """As the database has it."""
-        return cls.model_validate(job, from_attributes=True)
-
-
-class Key(BaseModel):
-    """A key, without its secret."""
-
-    id: uuid.UUID
-    name: str
-    scopes: list[str]
-    created_at: datetime
-    revoked_at: datetime | None
-
-    @classmethod
-    def of(cls, key: ApiKey) -> "Key":
-        """As the database has it."""
-        return cls(
-            id=key.id,
-            name=key.name,
-            scopes=sorted(key.scopes),
-            created_at=key.created_at,
-            revoked_at=key.revoked_at,
-        )
-
-
-class CreatedKey(Key):
-    """A new key, with its secret, which is shown this once."""
-
-    secret: str
-
-
-class KeyList(BaseModel):
-    """Every key, newest first."""
-
-    items: list[Key]
-    next_cursor: str | None = None
 
 
 def frame_url(tracklet_id: uuid.UUID, position: int) -> str:

@@ -2,13 +2,15 @@
 
 import typer
 
-from service.commands import admin, demo, ingest, search, tracklets
+from service.commands import demo, generations, ingest, keys, models, search, tracklets
 
 
 def register(app: typer.Typer) -> None:
     """Add the service's client commands to `tfclip`."""
     ingest.register(app)
     search.register(app)
-    admin.register(app)
+    generations.register(app)
+    models.register(app)
+    keys.register(app)
     tracklets.register(app)
     demo.register(app)

@@ -1,21 +1,27 @@
 """The models this process can embed with. Each gallery stays on the model that it is indexed under."""
 
 import asyncio
+import os
+import secrets
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import structlog
 
 from model import TFCLIP, WeightsError, load_model
-from model.checkpoint import model_id
-from service.embedding.backend import TorchBackend
+from model.checkpoint import describe_weights
+from service.embedding.backend import Precision, TorchBackend
 from service.embedding.batcher import EmbeddingBatcher
 from service.errors import ModelConflict
+from service.store.frames import fsync_folder
 from service.store.models import ModelRecord
 
 log = structlog.get_logger(__name__)
+
+INCOMING = ".incoming-"
+"""How the names of half-written weights files begin."""
 
 
 class Models:
@@ -28,6 +34,7 @@ class Models:
         folder: `models/` of the data directory.
         network: the default model.
         device: where to compute.
+        precision: `float32`, or `bfloat16` for what a GPU does faster in it.
     """
 
     def __init__(
@@ -38,7 +45,9 @@ class Models:
         batch_clips: int,
         queue_clips: int,
         on_batch: Callable[[int], None] = lambda size: None,
+        precision: Precision = "float32",
     ) -> None:
+        self._precision: Precision = precision
         self._folder = folder
         self._device = device
         self._batch_clips = batch_clips
@@ -83,7 +92,7 @@ class Models:
             await batcher.close()
 
     def _batcher(self, network: TFCLIP) -> EmbeddingBatcher:
-        backend = TorchBackend(network, self._device)
+        backend = TorchBackend(network, self._device, self._precision)
         return EmbeddingBatcher(backend, self._batch_clips, self._queue_clips, self._on_batch)
 
 
@@ -92,23 +101,42 @@ def kept_path(folder: Path, identifier: str) -> Path:
     return folder / f"{identifier}.safetensors"
 
 
-def keep(folder: Path, network: TFCLIP, provenance: dict[str, Any], weights: Path) -> ModelRecord:
-    """Keep a copy of the default model's weights file in `folder`, once, and return the model's description.
+def keep(folder: Path, weights: Path, name: str | None = None) -> ModelRecord:
+    """Check a weights file, keep a copy of it in `folder` under its model's id, once, and return what it describes.
+
+    Args:
+        name: what the model is called unless the file says; None: as the file is called.
 
     Raises:
+        WeightsError: it is no whole weights file of this format.
         OSError: the copy cannot be written.
     """
-    identifier = model_id(network)
-    path = kept_path(folder, identifier)
+    info = describe_weights(weights)
+    path = kept_path(folder, info.model_id)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not path.exists():
-        incoming = path.with_suffix(".incoming")
-        shutil.copyfile(weights, incoming)
-        incoming.replace(path)
+        incoming = folder / f"{INCOMING}{secrets.token_hex(8)}"
+        try:
+            with incoming.open("xb") as copy, weights.open("rb") as original:
+                shutil.copyfileobj(original, copy)
+                copy.flush()
+                os.fsync(copy.fileno())
+            incoming.replace(path)
+        finally:
+            incoming.unlink(missing_ok=True)
+        fsync_folder(folder)
     return ModelRecord(
-        id=identifier,
-        dimension=network.config.descriptor_dim,
-        architecture=network.config.to_dict(),
-        image=network.image.to_dict(),
-        provenance=provenance,
+        id=info.model_id,
+        dimension=info.config.descriptor_dim,
+        architecture=info.config.to_dict(),
+        image=info.image.to_dict(),
+        provenance={"name": name or weights.stem} | info.provenance,
     )
+
+
+def discard_incoming(folder: Path, older_than_seconds: float = 3600.0) -> None:
+    """Remove half-written files of processes that died, and leave those that may be in the making."""
+    oldest = time.time() - older_than_seconds
+    for path in folder.glob(f"{INCOMING}*"):
+        if path.stat().st_mtime < oldest:
+            path.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -52,11 +53,27 @@ async def build_index(
     progress: Callable[[int], None] = lambda done: None,
     **index_options: Any,
 ) -> GalleryIndex:
+    """Build an index from the database alone; see `build_with_holes`."""
+    index, _ = await build_with_holes(database, gallery_id, model_id, progress, **index_options)
+    return index
+
+
+async def build_with_holes(
+    database: Database,
+    gallery_id: int,
+    model_id: str,
+    progress: Callable[[int], None] = lambda done: None,
+    **index_options: Any,
+) -> tuple[GalleryIndex, list[uuid.UUID]]:
     """Build an index from the database alone.
 
     Args:
         progress: called with the number of tracklets read so far.
         index_options: keywords of `GalleryIndex`.
+
+    Returns:
+        The index, and its holes: tracklets that were stored at the index's last change without a descriptor of the
+        model. No later change brings them.
 
     Raises:
         DatabaseUnavailable: PostgreSQL went away meanwhile.
@@ -74,7 +91,7 @@ async def build_index(
                 raise IndexOutOfStep(str(error)) from error
             done += len(rows)
             progress(done)
-    return index
+        return index, await change_store.undescribed(connection, gallery_id, model_id)
 
 
 class IndexLoader:
@@ -109,11 +126,16 @@ class IndexLoader:
             return index, True
         return await self.build(gallery.id, gallery.model_id), False
 
-    async def build(
+    async def build(self, gallery_id: int, model_id: str) -> GalleryIndex:
+        """An index from the database alone; see `build_with_holes`."""
+        index, _ = await self.build_with_holes(gallery_id, model_id)
+        return index
+
+    async def build_with_holes(
         self, gallery_id: int, model_id: str, progress: Callable[[int], None] = lambda done: None
-    ) -> GalleryIndex:
-        """An index from the database alone; see `build_index`."""
-        return await build_index(self._database, gallery_id, model_id, progress, **self._options)
+    ) -> tuple[GalleryIndex, list[uuid.UUID]]:
+        """An index from the database alone, and its holes; see the function."""
+        return await build_with_holes(self._database, gallery_id, model_id, progress, **self._options)
 
     async def advance(self, index: GalleryIndex, gallery_id: int, model_id: str) -> tuple[Gallery, float]:
         """Apply changes until there are none left. The caller is the index's only writer.

@@ -140,9 +140,9 @@ class Galleries:
 
     async def build(
         self, gallery_id: int, model_id: str, progress: Callable[[int], None] = lambda done: None
-    ) -> GalleryIndex:
-        """Build an index from the database alone, kept as this process keeps its rows; see `build_index`."""
-        return await self._loader.build(gallery_id, model_id, progress)
+    ) -> tuple[GalleryIndex, list[uuid.UUID]]:
+        """Build an index from the database alone, kept as this process keeps its rows; see `build_with_holes`."""
+        return await self._loader.build_with_holes(gallery_id, model_id, progress)
 
     async def save_snapshot(self, index: GalleryIndex, gallery_id: int, generation: int, model_id: str) -> None:
         """Save an index that is about to serve, so that other processes on the same data directory load it fast."""

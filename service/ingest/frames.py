@@ -63,6 +63,9 @@ def prepare_frames(
         records.append(FrameRecord(sha256, media_type, picture.width, picture.height, len(content)))
         if position in embedded:
             tensors.append(to_tensor([picture], image))
-    frames = torch.cat(tensors)
-    clips = frames[torch.tensor(dense_clips(len(frames), clip_length))]
-    return Frames(records, by_hash, digest_of(contents), clips)
+    return Frames(records, by_hash, digest_of(contents), cut_clips(torch.cat(tensors), clip_length))
+
+
+def cut_clips(frames: Tensor, clip_length: int) -> Tensor:
+    """Dense clips of the frames that are embedded: (N, 3, H, W) -> (C, T, 3, H, W)."""
+    return frames[torch.tensor(dense_clips(len(frames), clip_length))]

@@ -1,44 +1,251 @@
-"""Re-index: build a gallery's next generation beside the serving one, catch up, switch."""
+"""Generations: built beside the serving one, brought up to date, switched to in one transaction, purged.
 
+Re-index and activate are one way. A new generation, or one that is there, comes to serve like this:
+
+1. Every tracklet that lacks a descriptor of the generation's model is described from its stored frames, and committed
+   as it is done. Whoever is killed goes on with the others.
+2. The index is built from one snapshot of the database. Tracklets that came too late to be described are its holes: no
+   later change brings them, so they are remembered.
+3. What was uploaded meanwhile is described, and changes are applied, until little is left.
+4. One transaction locks the gallery's row, so that nobody can change the gallery; describes the last few; fills the
+   holes; applies the last changes; and makes the generation the serving one. An upload that was described by the model
+   before finds that out when it wants its change number, and is described again.
+"""
+
+import asyncio
+import uuid
+from dataclasses import dataclass, field
 from typing import Any
 
-from service.gallery.building import apply_changes, build_index
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.gallery.building import ModelGone, apply_changes
 from service.gallery.galleries import Galleries
+from service.gallery.index import GalleryIndex
+from service.jobs.describing import Describer, FramesLost, as_stored
 from service.jobs.running import JobCancelled, JobRefused, RunningJob
 from service.store import changes as change_store
+from service.store import descriptors as descriptor_store
 from service.store import galleries as gallery_store
 from service.store import generations as generation_store
 from service.store import jobs as job_store
 from service.store.database import Database
+from service.store.galleries import Gallery
+from service.store.generations import Generation
 
-KIND = "reindex"
+REINDEX = "reindex"
+ACTIVATE = "activate"
+PURGE = "purge"
+
+FEW = 16
+"""Tracklets that may be described while the gallery is locked."""
+
+_PATIENT_ROUNDS = 20
+"""So often it is tried to get down to a few; uploads that come faster than they are described are then held up."""
+
+_BUILD_LOCK_CLASS = 0x67656E00 << 24
+_EXAMPLES = 5
+_WAIT_SECONDS = 0.2
 
 
-async def reindex(database: Database, galleries: Galleries, running: RunningJob) -> dict[str, Any]:
-    """Rebuild the gallery's index from the stored descriptors while the present one goes on answering.
+class _NotYet(Exception):
+    """Too much is left to be described while the gallery is locked."""
 
-    May be run again after a crash: it begins anew, and what an interrupted run leaves is a generation number without
-    an index.
+
+@dataclass
+class _Build:
+    """An index on its way to serve."""
+
+    gallery: Gallery
+    generation: Generation
+    index: GalleryIndex
+    holes: list[uuid.UUID] = field(default_factory=list)
+
+
+class Generations:
+    """Builds, switches and purges generations, as jobs.
+
+    One job at a time works on a gallery, over all processes of a database: an advisory lock sees to that even when a
+    process that was taken for dead comes back.
     """
-    if running.job.gallery is None:
-        raise JobRefused("The gallery was deleted.")
-    async with database.transaction() as connection:
-        gallery = await gallery_store.find(connection, running.job.gallery)
-        assert gallery is not None
-        generation = await generation_store.add(connection, gallery.id, gallery.model_id)
-        running.total = await change_store.count_described(connection, gallery.id, gallery.model_id)
 
-    def note(count: int) -> None:
-        running.done = count
+    def __init__(self, database: Database, galleries: Galleries, describer: Describer) -> None:
+        self._database = database
+        self._galleries = galleries
+        self._describer = describer
 
-    index = await build_index(database, gallery.id, gallery.model_id, progress=note)
-    async with galleries.switching(gallery.name) as served:
-        async with database.transaction() as connection:
-            if not await job_store.lock_uncancelled(connection, running.job.id):
-                raise JobCancelled
-            await generation_store.activate(connection, generation)
-            while changes := await change_store.after(connection, gallery.id, gallery.model_id, index.applied):
-                apply_changes(index, changes)
-        await galleries.replace(served, index, generation.number, gallery.model_id)
-    running.done = running.total
-    return {"generation": generation.number, "generation_id": generation.id, "model_id": generation.model_id}
+    async def reindex(self, running: RunningJob) -> dict[str, Any]:
+        """Build the gallery's next generation, under its present model or the parameter `model_id`, and switch to it.
+
+        Raises:
+            JobCancelled: before the switch; nothing happened but descriptors that a later try need not make.
+            JobRefused: it cannot be done.
+        """
+        gallery = await self._gallery(running)
+        async with self._alone(running, gallery) as lock:
+            generation = await self._generation(running, gallery)
+            return await self._serve(running, gallery, generation, lock)
+
+    async def activate(self, running: RunningJob) -> dict[str, Any]:
+        """Make the generation that the parameter `generation_id` names the serving one; see `reindex`."""
+        gallery = await self._gallery(running)
+        async with self._alone(running, gallery) as lock:
+            return await self._serve(running, gallery, await self._existing(running), lock)
+
+    async def purge(self, running: RunningJob) -> dict[str, Any]:
+        """Remove a generation that does not serve, and descriptors that only it needed.
+
+        Raises:
+            JobRefused: it serves.
+        """
+        gallery = await self._gallery(running)
+        async with self._alone(running, gallery):
+            generation = await self._existing(running)
+            async with self._database.transaction() as connection:
+                if not await job_store.lock_uncancelled(connection, running.job.id):
+                    raise JobCancelled
+                if not await generation_store.remove(connection, generation):
+                    raise JobRefused(
+                        f"Generation {generation.id} serves gallery {gallery.name}; activate another first."
+                    )
+                descriptors = await descriptor_store.purge(connection, gallery.id, generation.model_id)
+            await asyncio.to_thread(self._galleries.forget_snapshot, gallery.id, generation.number)
+        running.done = running.total = descriptors
+        return {"generation": generation.number, "generation_id": generation.id, "descriptors": descriptors}
+
+    async def _gallery(self, running: RunningJob) -> Gallery:
+        async with self._database.reading() as connection:
+            gallery = await gallery_store.find(connection, running.job.gallery or "")
+        if gallery is None:
+            raise JobRefused("The gallery was deleted.")
+        return gallery
+
+    def _alone(self, running: RunningJob, gallery: Gallery) -> Any:
+        async def wait() -> None:
+            running.check()
+            await asyncio.sleep(_WAIT_SECONDS)
+
+        return self._database.session_lock(_BUILD_LOCK_CLASS + gallery.id, wait)
+
+    async def _generation(self, running: RunningJob, gallery: Gallery) -> Generation:
+        """The generation to build: made once, and found again by a run after a crash."""
+        async with self._database.transaction() as connection:
+            job = await job_store.find(connection, running.job.id)
+            assert job is not None
+            if "generation_id" not in job.parameters:
+                model_id = job.parameters.get("model_id") or gallery.model_id
+                generation = await generation_store.add(connection, gallery.id, model_id)
+                await job_store.remember(connection, running.job.id, {"generation_id": generation.id})
+                return generation
+            found = await generation_store.find(connection, job.parameters["generation_id"])
+        if found is None:
+            raise JobRefused(f"Generation {job.parameters['generation_id']} was purged meanwhile.")
+        return found
+
+    async def _existing(self, running: RunningJob) -> Generation:
+        async with self._database.reading() as connection:
+            found = await generation_store.find(connection, running.job.parameters["generation_id"])
+        if found is None:
+            raise JobRefused(f"There is no generation {running.job.parameters['generation_id']} any more.")
+        return found
+
+    async def _serve(
+        self, running: RunningJob, gallery: Gallery, generation: Generation, lock: AsyncConnection
+    ) -> dict[str, Any]:
+        result = {"generation": generation.number, "generation_id": generation.id, "model_id": generation.model_id}
+        if generation.serving:
+            # By a run before a crash, which could not write it down any more; or it served all along.
+            return result
+        await self._fill(running, gallery, generation)
+        index, holes = await self._galleries.build(gallery.id, generation.model_id)
+        build = _Build(gallery, generation, index, holes)
+        await self._catch_up(running, build)
+        # Other processes on the same data directory need not build what they are about to switch to.
+        await self._galleries.save_snapshot(index, gallery.id, generation.number, generation.model_id)
+        for attempt in range(10**9):
+            await self._catch_up(running, build)
+            running.check()
+            # Fails once the lock may be lost.
+            await lock.exec_driver_sql("SELECT 1")
+            try:
+                await self._switch(running, build, FEW if attempt < _PATIENT_ROUNDS else None)
+                break
+            except _NotYet:
+                continue
+        running.done = running.total = len(index)
+        return result | {"tracklets": len(index)}
+
+    async def _fill(self, running: RunningJob, gallery: Gallery, generation: Generation) -> None:
+        async with self._database.reading() as connection:
+            running.done = await change_store.count_described(connection, gallery.id, generation.model_id)
+            missing = await change_store.undescribed(connection, gallery.id, generation.model_id)
+        running.total = running.done + len(missing)
+        if missing:
+            filled = await self._describer.fill(running, gallery, generation.model_id)
+            _refuse_lost(filled.failed)
+
+    async def _catch_up(self, running: RunningJob, build: _Build) -> None:
+        """Describe and apply what came meanwhile, as far as it goes without locking anybody out."""
+        gallery, model_id = build.gallery, build.generation.model_id
+        async with self._database.reading() as connection:
+            waiting = await change_store.undescribed(connection, gallery.id, model_id, limit=1)
+        if waiting:
+            filled = await self._describer.fill(running, gallery, model_id)
+            _refuse_lost(filled.failed)
+        try:
+            async with self._database.reading() as connection:
+                while changes := await change_store.after(connection, gallery.id, model_id, build.index.applied):
+                    apply_changes(build.index, changes)
+        except ModelGone:
+            # Uploaded after the look; the next round describes it.
+            pass
+
+    async def _switch(self, running: RunningJob, build: _Build, limit: int | None) -> None:
+        """One transaction that makes the generation serve.
+
+        Raises:
+            _NotYet: more than `limit` tracklets are not described; nothing happened.
+            JobCancelled: nothing happened.
+        """
+        gallery, generation, index = build.gallery, build.generation, build.index
+        async with self._galleries.switching(gallery.name) as served:
+            async with self._database.transaction() as connection:
+                if not await job_store.lock_uncancelled(connection, running.job.id):
+                    raise JobCancelled
+                # From here to COMMIT nobody can change the gallery.
+                await generation_store.activate(connection, generation)
+                await self._describe_last(connection, build, limit)
+                for row in await change_store.rows_of(connection, gallery.id, generation.model_id, build.holes):
+                    if row.tracklet_id not in index:
+                        index.add([row])
+                build.holes.clear()
+                while changes := await change_store.after(connection, gallery.id, generation.model_id, index.applied):
+                    apply_changes(index, changes)
+            await self._galleries.replace(served, index, generation.number, generation.model_id)
+
+    async def _describe_last(self, connection: AsyncConnection, build: _Build, limit: int | None) -> None:
+        gallery, model_id = build.gallery, build.generation.model_id
+        left = await change_store.undescribed(
+            connection, gallery.id, model_id, limit=None if limit is None else limit + 1
+        )
+        if not left:
+            return
+        if limit is not None and len(left) > limit:
+            raise _NotYet
+        found = await self._describer.describe_many(gallery, left, model_id, connection)
+        _refuse_lost(found.failed)
+        await descriptor_store.add(connection, model_id, as_stored(found))
+        if await change_store.undescribed(connection, gallery.id, model_id, limit=1):
+            # One is being deleted, by somebody who waits for us.
+            raise _NotYet
+
+
+def _refuse_lost(failed: tuple[FramesLost, ...]) -> None:
+    if failed:
+        first = ", ".join(str(loss.tracklet_id) for loss in failed[:_EXAMPLES])
+        more = ", ..." if len(failed) > _EXAMPLES else ""
+        raise JobRefused(
+            f"Frames of {len(failed)} tracklets are missing or damaged ({first}{more}), so "
+            "they cannot be described by this model, and nothing was switched. Put the files back or delete the "
+            "tracklets, then activate the generation: what was described is kept."
+        )

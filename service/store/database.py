@@ -1,6 +1,6 @@
 """The connection to PostgreSQL: one engine, short transactions, and one answer when the server is away."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import psycopg
@@ -81,6 +81,29 @@ class Database:
                 await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
                 async with connection.begin():
                     yield connection
+
+    @asynccontextmanager
+    async def session_lock(self, key: int, wait: Callable[[], Awaitable[None]]) -> AsyncIterator[AsyncConnection]:
+        """Hold an advisory lock during the block, over every process on this database.
+
+        Args:
+            wait: called before every further try while somebody else holds it; may raise.
+
+        Yields:
+            The connection that holds the lock: a statement over it fails once the lock may be lost.
+
+        Raises:
+            DatabaseUnavailable: as `transaction`.
+        """
+        with unavailable_when_gone():
+            async with self._reader.connect() as connection:
+                while not await connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": key}):
+                    await wait()
+                try:
+                    yield connection
+                finally:
+                    if not connection.invalidated:
+                        await connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": key})
 
     async def ping(self) -> None:
         """Ask the server for a sign of life.

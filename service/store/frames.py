@@ -39,7 +39,7 @@ class FrameStore:
         folder = self._root / gallery
         if not folder.is_dir():
             folder.mkdir(mode=0o700, exist_ok=True)
-            _fsync_folder(self._root)
+            fsync_folder(self._root)
         for digest, content in frames.items():
             path = folder / digest.hex()
             if path.exists():
@@ -57,7 +57,7 @@ class FrameStore:
             except BaseException:
                 _unlink(incoming)
                 raise
-        _fsync_folder(folder)
+        fsync_folder(folder)
 
     def path(self, gallery: str, digest: bytes) -> Path:
         """Where the frame's file is, if it is stored."""
@@ -81,7 +81,8 @@ def _unlink(path: Path) -> bool:
     return True
 
 
-def _fsync_folder(folder: Path) -> None:
+def fsync_folder(folder: Path) -> None:
+    """Make the entries of a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

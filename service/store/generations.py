@@ -8,7 +8,7 @@ from sqlalchemy import and_, delete, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.store.changes import CHANNEL
-from service.store.tables import GalleryRow, GenerationRow
+from service.store.tables import GalleryRow, GenerationRow, ModelRow
 
 Status = Literal["building", "ready"]
 
@@ -31,6 +31,7 @@ class Generation:
     status: str
     serving: bool
     created_at: datetime
+    model_name: str
 
 
 _GENERATION = select(
@@ -42,7 +43,11 @@ _GENERATION = select(
     GenerationRow.status,
     and_(GalleryRow.generation == GenerationRow.number, GenerationRow.status == "ready"),
     GenerationRow.created_at,
-).join(GalleryRow, GalleryRow.id == GenerationRow.gallery_id)
+    func.coalesce(ModelRow.provenance["name"].astext, "unnamed"),
+)
+_GENERATION = _GENERATION.join(GalleryRow, GalleryRow.id == GenerationRow.gallery_id).join(
+    ModelRow, ModelRow.id == GenerationRow.model_id
+)
 
 
 async def find(connection: AsyncConnection, generation_id: int) -> Generation | None:
@@ -102,6 +107,12 @@ async def activate(connection: AsyncConnection, generation: Generation) -> None:
     )
 
 
-async def remove(connection: AsyncConnection, generation_id: int) -> None:
-    """Forget the generation. Descriptors stay; see `service.jobs`."""
-    await connection.execute(delete(GenerationRow).where(GenerationRow.id == generation_id))
+async def remove(connection: AsyncConnection, generation: Generation) -> bool:
+    """Forget the generation; False if it serves. Locks the gallery's row, so that nobody activates it meanwhile."""
+    serving = await connection.scalar(
+        select(GalleryRow.generation).where(GalleryRow.id == generation.gallery_id).with_for_update()
+    )
+    if serving == generation.number:
+        return False
+    await connection.execute(delete(GenerationRow).where(GenerationRow.id == generation.id))
+    return True

@@ -1,46 +1,20 @@
-"""`tfclip reindex` and `tfclip keys`: what an administrator does to a running service."""
+"""`tfclip keys`: who may do what."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from model.cli import CommandError, console, print_json
-from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Gallery, Url, service_at
-
-if TYPE_CHECKING:
-    from service.client import TfclipClient
-    from service.wire import Job
+from model.cli import print_json
+from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Url, service_at
 
 
 def register(app: typer.Typer) -> None:
-    """Add `tfclip reindex` and `tfclip keys create|list|revoke`."""
-    app.command("reindex")(reindex)
+    """Add `tfclip keys create|list|revoke`."""
     keys = typer.Typer(no_args_is_help=True, help="API keys and what they may do.")
     keys.command("create")(create_key)
     keys.command("list")(list_keys)
     keys.command("revoke")(revoke_key)
     app.add_typer(keys, name="keys")
-
-
-def reindex(
-    gallery: Gallery = None,
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Stay until the job has ended.")] = True,
-    url: Url = LOCAL_URL,
-    api_key: ApiKey = None,
-    as_json: AsJson = False,
-) -> None:
-    """Build a gallery's index anew from the stored descriptors, while the old one goes on answering."""
-    with service_at(url, api_key) as client:
-        job = client.reindex(gallery)
-        if wait:
-            job = _follow(client, job)
-    if as_json:
-        print_json(job.model_dump(mode="json"))
-    else:
-        count = f", {job.done} of {job.total} tracklets" if job.total is not None else ""
-        typer.echo(f"job {job.id} {job.status}{count}")
-    if wait and job.status != "succeeded":
-        raise CommandError(f"re-index {job.status}: {job.error or 'no reason given'}")
 
 
 def create_key(
@@ -86,13 +60,3 @@ def revoke_key(
         print_json({"revoked": key})
     else:
         typer.echo(f"revoked {key}")
-
-
-def _follow(client: "TfclipClient", job: "Job") -> "Job":
-    from rich.progress import Progress
-
-    with Progress(console=console) as progress:
-        task = progress.add_task("Re-indexing", total=job.total)
-        return client.wait_for_job(
-            job.id, on_progress=lambda state: progress.update(task, completed=state.done, total=state.total)
-        )

@@ -1,0 +1,167 @@
+"""What goes over the wire about keys, jobs and generations."""
+
+import uuid
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from service.api.schemas import Cursor, GalleryName, Schema, Text
+from service.api.served_model import Model
+from service.store.generations import Generation
+from service.store.jobs import Job
+from service.store.keys import ApiKey, Scope
+from service.store.models import RegisteredModel
+
+
+class NewKey(Schema):
+    """A key to make."""
+
+    name: Text
+    scopes: list[Scope] = Field(min_length=1, max_length=3)
+
+
+class ReindexRequest(Schema):
+    """What to re-index."""
+
+    gallery: GalleryName = "default"
+    model_id: str | None = Field(
+        default=None, pattern=r"^[0-9a-f]{64}$", description="Defaults to the gallery's present model."
+    )
+
+
+class AdminListParameters(Schema):
+    """Options of a list over all galleries."""
+
+    gallery: GalleryName | None = Field(default=None, description="Only this gallery.")
+    limit: int = Field(default=100, ge=1, le=500)
+    cursor: Cursor | None = None
+
+
+class JobAnswer(BaseModel):
+    """A job and how far it is."""
+
+    id: uuid.UUID
+    kind: str
+    gallery: str | None
+    status: Literal["queued", "running", "succeeded", "failed", "cancelled"]
+    done: int
+    total: int | None
+    error: str | None
+    result: dict[str, Any] | None = Field(description="What came of it, once it is over.")
+    cancel_requested: bool
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @classmethod
+    def of(cls, job: Job) -> "JobAnswer":
+        """As the database has it."""
+        return cls.model_validate(job, from_attributes=True)
+
+
+class Key(BaseModel):
+    """A key, without its secret."""
+
+    id: uuid.UUID
+    name: str
+    scopes: list[str]
+    created_at: datetime
+    revoked_at: datetime | None
+
+    @classmethod
+    def of(cls, key: ApiKey) -> "Key":
+        """As the database has it."""
+        return cls(
+            id=key.id,
+            name=key.name,
+            scopes=sorted(key.scopes),
+            created_at=key.created_at,
+            revoked_at=key.revoked_at,
+        )
+
+
+class CreatedKey(Key):
+    """A new key, with its secret, which is shown this once."""
+
+    secret: str
+
+
+class KeyList(BaseModel):
+    """Every key, newest first."""
+
+    items: list[Key]
+    next_cursor: str | None = None
+
+
+class JobPage(BaseModel):
+    """Jobs, newest first."""
+
+    items: list[JobAnswer]
+    next_cursor: str | None
+
+
+class GenerationAnswer(BaseModel):
+    """One index of one gallery under one model."""
+
+    id: int
+    gallery: str
+    number: int = Field(description="Counts the generations of its gallery; search answers name it.")
+    model_id: str
+    model_name: str
+    status: Literal["building", "ready"] = Field(description="`building` until it was complete once.")
+    serving: bool
+    created_at: datetime
+
+    @classmethod
+    def of(cls, generation: Generation) -> "GenerationAnswer":
+        """As the database has it."""
+        return cls.model_validate(generation, from_attributes=True)
+
+
+class GenerationPage(BaseModel):
+    """Generations, newest first."""
+
+    items: list[GenerationAnswer]
+    next_cursor: str | None
+
+
+class ModelPath(Schema):
+    """A weights file that lies in `models/` of the data directory already."""
+
+    path: str = Field(
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}\.safetensors$", examples=["mars.safetensors"], max_length=220
+    )
+
+
+class RegisteredModelAnswer(Model):
+    """A model that galleries can be indexed under."""
+
+    dimension: int = Field(description="Numbers in a descriptor.")
+    default: bool = Field(description="New galleries are indexed under it.")
+    available: bool = Field(description="Its weights are in `models/`.")
+    generations: int = Field(description="How many generations are of it.")
+    galleries: list[str] = Field(description="The galleries that it serves.")
+    created_at: datetime
+    provenance: dict[str, Any]
+
+    @classmethod
+    def registered(cls, model: RegisteredModel, default: bool, available: bool) -> "RegisteredModelAnswer":
+        """As the database has it."""
+        return cls(
+            **Model.of(model.record).model_dump(),
+            dimension=model.record.dimension,
+            default=default,
+            available=available,
+            generations=model.generations,
+            galleries=model.galleries,
+            created_at=model.created_at,
+            provenance=model.record.provenance,
+        )
+
+
+class ModelList(BaseModel):
+    """Every model, newest first."""
+
+    items: list[RegisteredModelAnswer]
+    next_cursor: str | None = None

@@ -1,0 +1,237 @@
+"""Describing stored tracklets by another model than at their upload: from their frames on disk, beside the service."""
+
+import asyncio
+import hashlib
+import os
+import threading
+import uuid
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
+
+import numpy as np
+import structlog
+import torch
+from numpy.typing import NDArray
+from sqlalchemy.ext.asyncio import AsyncConnection
+from torch import Tensor
+
+from model.clips import spread_evenly
+from model.preprocess import ImageSpecification, to_tensor
+from model.tfclip import mean_of_clips
+from service.embedding.backend import EmbeddingBackend
+from service.embedding.models import Models
+from service.errors import InvalidFrame, NotFound
+from service.ingest.frames import cut_clips
+from service.ingest.images import ImageLimits, decode_frame
+from service.jobs.running import RunningJob
+from service.store import changes as change_store
+from service.store import descriptors as store
+from service.store.database import Database
+from service.store.frames import FrameStore
+from service.store.galleries import Gallery
+
+log = structlog.get_logger(__name__)
+
+TRACKLETS_AT_ONCE = 8
+"""Tracklets that are read, decoded, embedded and written down together."""
+
+_CLIPS_AT_ONCE = 16
+_NICE = 10
+"""About a tenth of a request's claim on a core. Not lower: a thread that starves may hold the interpreter's lock."""
+
+_ACCEPTED = ImageLimits(min_side=1, max_side=2**31, max_pixels=2**62)
+"""Frames passed the limits at their upload; limits that were lowered since do not make them unreadable."""
+
+
+class FramesLost(Exception):
+    """Frames that a descriptor is made of are not on disk as they were stored.
+
+    Attributes:
+        missing: positions of frames whose file is not there.
+        damaged: positions of frames whose file holds other bytes, or cannot be read.
+    """
+
+    def __init__(self, tracklet_id: uuid.UUID, missing: Sequence[int], damaged: Sequence[int]) -> None:
+        super().__init__(f"tracklet {tracklet_id} lacks frames {list(missing)}; frames {list(damaged)} are damaged")
+        self.tracklet_id = tracklet_id
+        self.missing = tuple(missing)
+        self.damaged = tuple(damaged)
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What `Describer.fill` did: how many tracklets it described, and those it could not."""
+
+    described: int
+    failed: tuple[FramesLost, ...]
+
+
+@dataclass(frozen=True)
+class Described:
+    """Descriptors by tracklet, (D,) float32, not normalised; tracklets that are not stored any more are in neither."""
+
+    vectors: dict[uuid.UUID, NDArray[np.float32]]
+    failed: tuple[FramesLost, ...]
+
+
+class Describer:
+    """Describes stored tracklets from their frames, exactly as an upload does.
+
+    Works on threads of its own that give way to requests.
+
+    Args:
+        frame_cap: frames of a tracklet that are embedded, as for uploads.
+    """
+
+    def __init__(self, database: Database, frame_store: FrameStore, models: Models, frame_cap: int) -> None:
+        self._database = database
+        self._frame_store = frame_store
+        self._models = models
+        self._frame_cap = frame_cap
+        self._cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self._threads = ThreadPoolExecutor(self._cores, thread_name_prefix="describe", initializer=_give_way)
+        # A GPU computes one batch at a time; the other threads decode meanwhile.
+        self._computing = asyncio.Semaphore(models.default.backend.parallel)
+
+    def close(self) -> None:
+        """Stop the threads."""
+        self._threads.shutdown(wait=True)
+
+    async def describe(self, gallery: Gallery, tracklet_id: uuid.UUID, model_id: str) -> NDArray[np.float32]:
+        """Describe one stored tracklet: (D,) float32, not normalised. Nothing is stored.
+
+        Raises:
+            FramesLost: frames it is made of are missing or damaged.
+            NotFound: it is not stored.
+            ModelConflict: the model's weights cannot be loaded.
+        """
+        described = await self.describe_many(gallery, [tracklet_id], model_id)
+        if described.failed:
+            raise described.failed[0]
+        if tracklet_id not in described.vectors:
+            raise NotFound(f"There is no tracklet {tracklet_id}.")
+        return described.vectors[tracklet_id]
+
+    async def describe_many(
+        self,
+        gallery: Gallery,
+        tracklet_ids: Sequence[uuid.UUID],
+        model_id: str,
+        connection: AsyncConnection | None = None,
+    ) -> Described:
+        """Describe stored tracklets together; nothing is stored.
+
+        Args:
+            connection: to read with, for a caller that holds a lock others wait for, each with a connection.
+
+        Raises:
+            ModelConflict: the model's weights cannot be loaded.
+        """
+        backend = (await self._models.get(model_id)).backend
+        async with nullcontext(connection) if connection else self._database.reading() as reader:
+            digests = await store.frame_digests(reader, tracklet_ids)
+        loop = asyncio.get_running_loop()
+        clips, failed = await loop.run_in_executor(self._threads, self._prepare, gallery.name, digests, backend)
+        if failed:
+            # Whoever deletes a tracklet removes its files afterwards: those are not lost.
+            async with nullcontext(connection) if connection else self._database.reading() as reader:
+                stored = await store.frame_digests(reader, [loss.tracklet_id for loss in failed])
+            failed = [loss for loss in failed if loss.tracklet_id in stored]
+        vectors: dict[uuid.UUID, NDArray[np.float32]] = {}
+        if clips:
+            async with self._computing:
+                vectors = await loop.run_in_executor(self._threads, _embed, backend, clips, self._cores)
+        return Described(vectors, tuple(failed))
+
+    async def fill(self, running: RunningJob, gallery: Gallery, model_id: str) -> Filled:
+        """Describe and store every tracklet that lacks a descriptor of the model now; `running.done` counts them.
+
+        Each is committed as it is done, so whoever is interrupted goes on with the others.
+
+        Raises:
+            JobCancelled: somebody asked the job to stop.
+            ModelConflict, DatabaseUnavailable.
+        """
+        async with self._database.reading() as connection:
+            waiting = deque(await change_store.undescribed(connection, gallery.id, model_id))
+        described = 0
+        failed: list[FramesLost] = []
+
+        async def work() -> None:
+            nonlocal described
+            while waiting:
+                running.check()
+                ids = [waiting.popleft() for _ in range(min(TRACKLETS_AT_ONCE, len(waiting)))]
+                found = await self.describe_many(gallery, ids, model_id)
+                async with self._database.transaction() as connection:
+                    await store.add(connection, model_id, as_stored(found))
+                described += len(found.vectors)
+                failed.extend(found.failed)
+                running.done += len(ids)
+
+        # One more than there are threads: while it waits for the database, they all compute.
+        workers = [asyncio.create_task(work(), name="describing") for _ in range(self._cores + 1)]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+        return Filled(described, tuple(failed))
+
+    def _prepare(
+        self, gallery: str, digests: dict[uuid.UUID, list[bytes]], backend: EmbeddingBackend
+    ) -> tuple[dict[uuid.UUID, Tensor], list[FramesLost]]:
+        """Clips of each tracklet (C, T, 3, H, W), and the tracklets that cannot be had."""
+        clips: dict[uuid.UUID, Tensor] = {}
+        failed: list[FramesLost] = []
+        for tracklet_id, frames in digests.items():
+            try:
+                clips[tracklet_id] = self._clips(gallery, tracklet_id, frames, backend.image, backend.clip_length)
+            except FramesLost as loss:
+                failed.append(loss)
+        return clips, failed
+
+    def _clips(
+        self, gallery: str, tracklet_id: uuid.UUID, frames: list[bytes], image: ImageSpecification, clip_length: int
+    ) -> Tensor:
+        tensors, missing, damaged = [], [], []
+        for position in spread_evenly(len(frames), self._frame_cap):
+            try:
+                content = self._frame_store.path(gallery, frames[position]).read_bytes()
+                if hashlib.sha256(content).digest() != frames[position]:
+                    raise InvalidFrame("other bytes than were stored")
+                picture, _ = decode_frame(content, _ACCEPTED, f"frames[{position}]")
+            except FileNotFoundError:
+                missing.append(position)
+            except (OSError, InvalidFrame):
+                damaged.append(position)
+            else:
+                tensors.append(to_tensor([picture], image))
+        if missing or damaged:
+            raise FramesLost(tracklet_id, missing, damaged)
+        return cut_clips(torch.cat(tensors), clip_length)
+
+
+def as_stored(described: Described) -> dict[uuid.UUID, bytes]:
+    """Descriptors as the database has them: float32 little endian."""
+    return {tracklet_id: vector.astype("<f4").tobytes() for tracklet_id, vector in described.vectors.items()}
+
+
+def _embed(
+    backend: EmbeddingBackend, clips: dict[uuid.UUID, Tensor], at_once: int
+) -> dict[uuid.UUID, NDArray[np.float32]]:
+    together = torch.cat(list(clips.values()))
+    features = torch.cat([backend.embed(batch, at_once) for batch in torch.split(together, _CLIPS_AT_ONCE)])
+    counts = torch.tensor([len(some) for some in clips.values()])
+    return dict(zip(clips, mean_of_clips(features, counts).numpy(), strict=True))
+
+
+def _give_way() -> None:
+    """Lower the priority of the thread that calls this, where the system knows priorities of threads."""
+    torch.set_num_threads(1)
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)

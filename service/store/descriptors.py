@@ -1,0 +1,56 @@
+"""What models made of stored tracklets, and the frames they make it of."""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.store.tables import FrameRow
+
+_ADD = text("""
+    INSERT INTO descriptors (tracklet_id, model_id, vector)
+    SELECT tracklets.id, :model_id, given.vector
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:vectors AS bytea[])) AS given (id, vector)
+    JOIN tracklets ON tracklets.id = given.id
+    FOR KEY SHARE OF tracklets SKIP LOCKED
+    ON CONFLICT DO NOTHING
+""")
+
+_PURGE = text("""
+    DELETE FROM descriptors USING tracklets
+    WHERE tracklets.id = descriptors.tracklet_id AND tracklets.gallery_id = :gallery_id AND model_id = :model_id
+    AND NOT EXISTS (SELECT 1 FROM generations WHERE gallery_id = :gallery_id AND generations.model_id = :model_id)
+""")
+
+
+async def frame_digests(connection: AsyncConnection, tracklet_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[bytes]]:
+    """SHA-256 of every frame of those of the tracklets that are stored, in order."""
+    statement = (
+        select(FrameRow.tracklet_id, FrameRow.sha256)
+        .where(FrameRow.tracklet_id.in_(tracklet_ids))
+        .order_by(FrameRow.tracklet_id, FrameRow.position)
+    )
+    digests: dict[uuid.UUID, list[bytes]] = defaultdict(list)
+    for tracklet_id, sha256 in await connection.execute(statement):
+        digests[tracklet_id].append(sha256)
+    return dict(digests)
+
+
+async def add(connection: AsyncConnection, model_id: str, vectors: Mapping[uuid.UUID, bytes]) -> None:
+    """Keep descriptors (float32 little endian) of those of the tracklets that are stored; one that is there stays.
+
+    A tracklet that somebody is deleting at this moment is passed over and not waited for: the deletion may itself be
+    waiting for the gallery's row, which the caller may hold.
+    """
+    values = {"model_id": model_id, "ids": [str(key) for key in vectors], "vectors": list(vectors.values())}
+    await connection.execute(_ADD, values)
+
+
+async def purge(connection: AsyncConnection, gallery_id: int, model_id: str) -> int:
+    """Delete the gallery's descriptors of the model, unless a generation of the gallery is of it; how many there were.
+
+    Nobody may add a generation meanwhile: the caller holds the gallery's build lock.
+    """
+    return (await connection.execute(_PURGE, {"gallery_id": gallery_id, "model_id": model_id})).rowcount
