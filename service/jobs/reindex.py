@@ -14,6 +14,7 @@ Re-index and activate are one way. A new generation, or one that is there, comes
 
 import asyncio
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -160,8 +161,10 @@ class Generations:
         index, holes = await self._galleries.build(gallery.id, generation.model_id)
         build = _Build(gallery, generation, index, holes)
         await self._catch_up(running, build)
-        # Other processes on the same data directory need not build what they are about to switch to.
-        await self._galleries.save_snapshot(index, gallery.id, generation.number, generation.model_id)
+        if not build.holes:
+            # Other processes on the same data directory need not build what they are about to switch to. A snapshot
+            # with holes would never be whole: they are older than its last change.
+            await self._galleries.save_snapshot(index, gallery.id, generation.number, generation.model_id)
         for attempt in range(10**9):
             await self._catch_up(running, build)
             running.check()
@@ -192,13 +195,12 @@ class Generations:
         if waiting:
             filled = await self._describer.fill(running, gallery, model_id)
             _refuse_lost(filled.failed)
-        try:
-            async with self._database.reading() as connection:
+        async with self._database.reading() as connection:
+            # Uploaded after the look: the next round describes it.
+            with suppress(ModelGone):
                 while changes := await change_store.after(connection, gallery.id, model_id, build.index.applied):
                     apply_changes(build.index, changes)
-        except ModelGone:
-            # Uploaded after the look; the next round describes it.
-            pass
+            await self._fill_holes(connection, build)
 
     async def _switch(self, running: RunningJob, build: _Build, limit: int | None) -> None:
         """One transaction that makes the generation serve.
@@ -215,13 +217,19 @@ class Generations:
                 # From here to COMMIT nobody can change the gallery.
                 await generation_store.activate(connection, generation)
                 await self._describe_last(connection, build, limit)
-                for row in await change_store.rows_of(connection, gallery.id, generation.model_id, build.holes):
-                    if row.tracklet_id not in index:
-                        index.add([row])
-                build.holes.clear()
+                await self._fill_holes(connection, build)
                 while changes := await change_store.after(connection, gallery.id, generation.model_id, index.applied):
                     apply_changes(index, changes)
             await self._galleries.replace(served, index, generation.number, generation.model_id)
+
+    async def _fill_holes(self, connection: AsyncConnection, build: _Build) -> None:
+        """Add what was not described yet when the index was built, and is now."""
+        gallery, model_id = build.gallery, build.generation.model_id
+        if build.holes:
+            # Later than the changes that were applied: one that is deleted since is no row, or a change to come.
+            build.index.add(await change_store.rows_of(connection, gallery.id, model_id, build.holes))
+            left = set(await change_store.undescribed(connection, gallery.id, model_id))
+            build.holes = [hole for hole in build.holes if hole in left and hole not in build.index]
 
     async def _describe_last(self, connection: AsyncConnection, build: _Build, limit: int | None) -> None:
         gallery, model_id = build.gallery, build.generation.model_id

@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 from model.cli import build_app
 from model.data.scene import write_scene
+from tests.service.jobs.weights import make_weights
 from tests.support import ADMIN_KEY, RunningService
 
 
@@ -178,6 +179,28 @@ def test_a_tracklet_is_shown_deleted_and_gone(running_service: RunningService, s
     assert (gone.exit_code, gone.stdout) == (2, "")
     assert "Not found" in gone.stderr
     assert len(answer(running_service, "tracklets", "list", "--gallery", "delete")["items"]) == 5
+
+
+def test_a_model_is_added_a_gallery_moved_to_it_and_back_and_the_rest_removed(
+    running_service: RunningService, scene: Path, tmp_path: Path
+) -> None:
+    answer(running_service, "ingest", "folder", scene, "--gallery", "moved")
+    make_weights(tmp_path / "another.safetensors", 5)
+    model = answer(running_service, "models", "add", tmp_path / "another.safetensors")
+    assert model["name"] == "seed-5"
+    assert model["id"] in {item["id"] for item in answer(running_service, "models", "list")["items"]}
+    job = answer(running_service, "reindex", "--gallery", "moved", "--model", model["id"])
+    assert (job["status"], job["result"]["model_id"]) == ("succeeded", model["id"])
+    newest, oldest = answer(running_service, "generations", "list", "--gallery", "moved")["items"]
+    assert (newest["serving"], newest["model_name"], oldest["serving"]) == (True, "seed-5", False)
+    assert answer(running_service, "generations", "activate", oldest["id"])["status"] == "succeeded"
+    assert answer(running_service, "generations", "purge", newest["id"])["status"] == "succeeded"
+    assert [item["kind"] for item in answer(running_service, "jobs", "list", "--gallery", "moved")["items"]] == [
+        "purge",
+        "activate",
+        "reindex",
+    ]
+    assert answer(running_service, "models", "remove", model["id"]) == {"removed": model["id"]}
 
 
 def test_a_reindex_is_followed_to_its_end(running_service: RunningService, scene: Path) -> None:

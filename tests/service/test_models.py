@@ -2,16 +2,21 @@
 
 import errno
 import json
+import os
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from model import load_model
 from model.default_weights import DEMO_WEIGHTS
+from model.preprocess import to_tensor
 from service.embedding.backend import TorchBackend
 from service.embedding.models import INCOMING
 from tests.service.jobs.weights import make_weights
@@ -131,8 +136,6 @@ def test_another_media_type_is_refused(running_service: RunningService) -> None:
 
 def test_weights_have_a_limit_of_their_own(postgres, weights: Path) -> None:
     with reachable_folder() as folder, empty_database(postgres) as url:
-        index = folder / "data" / "models"
-        index.mkdir(parents=True)
         size = weights.stat().st_size
         settings = make_settings(folder / "data", url, max_body_bytes=2048, max_model_bytes=size)
         with run_service(settings) as running:
@@ -165,8 +168,6 @@ def test_half_written_weights_of_a_dead_process_are_removed_at_the_start(postgre
         old, new = models / f"{INCOMING}old", models / f"{INCOMING}new"
         old.write_bytes(b"half")
         new.write_bytes(b"half")
-        import os
-
         os.utime(old, (1, 1))
         with run_service(make_settings(folder / "data", url)):
             assert not old.exists()
@@ -175,13 +176,6 @@ def test_half_written_weights_of_a_dead_process_are_removed_at_the_start(postgre
 
 def embedded(device: str, precision: str) -> np.ndarray:
     """Descriptors of a few drawn pictures by the demo weights, of unit length."""
-    from io import BytesIO
-
-    import torch
-    from PIL import Image
-
-    from model.preprocess import to_tensor
-
     backend = TorchBackend(load_model(DEMO_WEIGHTS), device, precision)
     images = [Image.open(BytesIO(content)) for seed in range(6) for content in pictures(seed, backend.clip_length)]
     frames = to_tensor(images, backend.image)
@@ -198,7 +192,7 @@ def test_bfloat16_descriptors_are_within_cosine_0_999_of_float32() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif("not __import__('torch').cuda.is_available()", reason="torch sees no GPU")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
 @pytest.mark.parametrize(("precision", "least"), [("float32", 1 - 1e-5), ("bfloat16", 0.999)])
 def test_a_gpu_describes_as_the_cpu_does(precision: str, least: float) -> None:
     assert (embedded("cuda", precision) * embedded("cpu", "float32")).sum(axis=1).min() >= least
