@@ -9,24 +9,20 @@ import json
 import os
 import platform
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from io import BytesIO
 from multiprocessing import get_context
-from pathlib import Path
 
 import httpx
-import psutil
 import torch
 from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.serving import ADMIN_KEY, cpu_seconds, data_folder, served
 from model import ModelConfig, new_model, save_model
 from model.clips import dense_clips
 from model.data.synthetic import draw_tracklet
@@ -35,7 +31,6 @@ from service.embedding.backend import TorchBackend
 
 FRAMES = 8
 CLIENTS = 8
-ADMIN_KEY = "benchmark-admin-key-0123456789"
 STAGES = ("receive", "decode", "embed", "store", "commit", "index")
 
 
@@ -98,29 +93,6 @@ def stage_seconds(url: str) -> dict[str, tuple[float, float]]:
     return {stage: (values[0], values[1]) for stage, values in found.items()}
 
 
-def start_service(data: Path, weights: Path) -> tuple[subprocess.Popen[bytes], str]:
-    """`tfclip serve` on its embedded defaults with these weights; returns the process and its address."""
-    log = data.with_suffix(".log")
-    environment = os.environ | {
-        "TFCLIP_WEIGHTS": str(weights),
-        "TFCLIP_DATA_DIR": str(data),
-        "TFCLIP_ADMIN_KEY": ADMIN_KEY,
-        "TFCLIP_LOG_FORMAT": "json",
-    }
-    command = [sys.executable, "-c", "from model.cli import main; main()", "serve", "--port", "0"]
-    with log.open("wb") as stream:
-        process = subprocess.Popen(command, stderr=stream, env=environment)
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
-        for line in log.read_text().splitlines():
-            if "Uvicorn running on http" in line:
-                url = "http://" + line.split("running on http://")[1].split()[0]
-                if httpx.get(f"{url}/readyz").status_code == 200:
-                    return process, url
-        time.sleep(0.1)
-    raise RuntimeError(f"the service did not start: {log.read_text()[-2000:]}")
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -136,35 +108,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     inside: dict[int, list[float]] = {threads: [] for threads in sorted({1, backend.parallel})}
     outside: list[float] = []
-    with tempfile.TemporaryDirectory(prefix="tfclip-bench-") as folder:
-        # An embedded PostgreSQL that root starts runs as another user, who must be able to enter.
-        Path(folder).chmod(0o711)
-        weights = Path(folder) / "tiny.safetensors"
+    with data_folder() as folder:
+        weights = folder / "tiny.safetensors"
         save_model(network, weights, {"trained": False})
-        process, url = start_service(Path(folder) / "data", weights)
-        try:
-            with ProcessPoolExecutor(CLIENTS, mp_context=get_context("spawn")) as clients:
-                list(clients.map(send_for, [url] * CLIENTS, [files] * CLIENTS, range(CLIENTS), [2.0] * CLIENTS))
-                before, cpu_before, uploads = stage_seconds(url), cpu_seconds(process.pid, folder), 0
-                for _ in range(chosen.rounds):
-                    for threads, rates in inside.items():
-                        rates.append(in_process_rate(backend, clips, threads, chosen.seconds / 2))
-                    began = time.perf_counter()
-                    stored = sum(
-                        clients.map(
-                            send_for,
-                            [url] * CLIENTS,
-                            [files] * CLIENTS,
-                            range(CLIENTS),
-                            [chosen.seconds] * CLIENTS,
-                        )
+        with (
+            served(folder / "data", weights) as (process, url),
+            ProcessPoolExecutor(CLIENTS, mp_context=get_context("spawn")) as clients,
+        ):
+            list(clients.map(send_for, [url] * CLIENTS, [files] * CLIENTS, range(CLIENTS), [2.0] * CLIENTS))
+            before, cpu_before, uploads = stage_seconds(url), cpu_seconds(process.pid, folder), 0
+            for _ in range(chosen.rounds):
+                for threads, rates in inside.items():
+                    rates.append(in_process_rate(backend, clips, threads, chosen.seconds / 2))
+                began = time.perf_counter()
+                stored = sum(
+                    clients.map(
+                        send_for,
+                        [url] * CLIENTS,
+                        [files] * CLIENTS,
+                        range(CLIENTS),
+                        [chosen.seconds] * CLIENTS,
                     )
-                    outside.append(stored / (time.perf_counter() - began))
-                    uploads += stored
-                after, cpu_after = stage_seconds(url), cpu_seconds(process.pid, folder)
-        finally:
-            process.terminate()
-            process.wait(timeout=60)
+                )
+                outside.append(stored / (time.perf_counter() - began))
+                uploads += stored
+            after, cpu_after = stage_seconds(url), cpu_seconds(process.pid, folder)
     report(inside, outside, before, after)
     cores = Table(title="CPU milliseconds for one upload (the clients share the machine)")
     cores.add_column("process")
@@ -172,24 +140,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in cpu_after:
         cores.add_row(name, f"{1000 * (cpu_after[name] - cpu_before[name]) / uploads:.1f}")
     Console(width=100).print(cores)
-
-
-def cpu_seconds(service: int, folder: str) -> dict[str, float]:
-    """CPU seconds used so far by the service, its PostgreSQL, and the clients."""
-
-    def total(processes: Iterable[psutil.Process]) -> float:
-        times = [process.cpu_times() for process in processes]
-        return sum(time.user + time.system + time.children_user + time.children_system for time in times)
-
-    servers = [p for p in psutil.process_iter(["cmdline"]) if any(folder in part for part in p.info["cmdline"] or ())]
-    postgres = [p for p in servers if "postgres" in Path((p.info["cmdline"] or [""])[0]).name]
-    backends = [child for server in postgres for child in server.children()]
-    clients = [p for p in psutil.Process().children() if p.pid != service]
-    return {
-        "service": total([psutil.Process(service)]),
-        "PostgreSQL": total([*postgres, *backends]),
-        "clients": total(clients),
-    }
 
 
 def report(

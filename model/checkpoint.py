@@ -39,6 +39,7 @@ __all__ = [
 
 FORMAT = "1"
 _KEYS = ("tfclip.format", "tfclip.config", "tfclip.image", "tfclip.provenance", "tfclip.model_id")
+_MOST_LAYERS = 1000
 _REMEDY = "Make the file again, or fetch it again."
 _OTHER_FILES = (
     "Released TF-CLIP checkpoints are imported with `tfclip weights import-official`, CLIP weights with "
@@ -172,10 +173,13 @@ def _read(path: Path) -> tuple[TFCLIP, str, dict[str, Any]]:
         )
     try:
         config = ModelConfig.from_dict(_json_object(metadata["tfclip.config"]))
+        if config.layers > _MOST_LAYERS:
+            # Before they are made, one by one: a number in a file must not cost hours.
+            raise ValueError(f"layers is {config.layers}, expected at most {_MOST_LAYERS}")
         image = ImageSpecification.from_dict(_json_object(metadata["tfclip.image"]))
         provenance = _json_object(metadata["tfclip.provenance"])
         model = empty_model(config, image)
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, TypeError, RuntimeError) as error:
         raise WeightsError(
             f"{path} has metadata that this version cannot use: {error}. Upgrade tfclip if a newer version wrote it."
         ) from error

@@ -54,7 +54,12 @@ def _misfits(expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> l
 
 
 def _not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
-    return [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
+    # Of another dtype than float32 a tensor is refused for that, and some dtypes know no such question.
+    return [
+        name
+        for name, tensor in tensors.items()
+        if tensor.dtype == torch.float32 and not bool(torch.isfinite(tensor).all())
+    ]
 
 
 def _describe(tensor: Tensor) -> str:

@@ -11,6 +11,7 @@ from service.client_errors import JobTimeoutError
 from service.wire import (
     Generation,
     GenerationPage,
+    Integrity,
     Job,
     JobPage,
     Key,
@@ -19,8 +20,6 @@ from service.wire import (
     NewKey,
     RegisteredModel,
 )
-
-_CHUNK = 1024 * 1024
 
 
 class AdminMethods:
@@ -59,7 +58,8 @@ class AdminMethods:
             repeatable=False,
             params=[("name", name)] if name else [],
             headers={"Content-Type": "application/octet-stream"},
-            content=iter(lambda: weights.read(_CHUNK), b""),
+            # A file that has a length is announced with it, so that a refusal comes before the weights go.
+            content=weights,
         )
         return parse(RegisteredModel, response)
 
@@ -72,9 +72,24 @@ class AdminMethods:
         """Return every model, newest first."""
         return parse(ModelPage, self._send("GET", "/admin/models")).items
 
+    def get_model(self, model_id: str) -> RegisteredModel:
+        """Return one model."""
+        return parse(RegisteredModel, self._send("GET", f"/admin/models/{segment(model_id)}"))
+
     def remove_model(self, model_id: str) -> None:
         """Remove a model that nothing is of."""
         self._send("DELETE", f"/admin/models/{segment(model_id)}", gone_is_done=True)
+
+    def check_integrity(self, gallery: str | None = None, *, full: bool = False) -> Integrity:
+        """Compare rows, descriptors, frames and index of a gallery; `full` reads every frame file."""
+        parameters = [("gallery", gallery)] if gallery else []
+        parameters += [("full", "true")] if full else []
+        return parse(Integrity, self._send("GET", "/admin/integrity", params=parameters))
+
+    def repair(self, gallery: str | None = None) -> Job:
+        """Start to compare everything of a gallery and to mend what can be."""
+        body = {} if gallery is None else {"gallery": gallery}
+        return parse(Job, self._send("POST", "/admin/repair", repeatable=False, json=body))
 
     def list_jobs(self, gallery: str | None = None) -> Iterator[Job]:
         """Yield jobs, newest first, of one gallery or of all."""

@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -16,7 +16,8 @@ from model import WeightsError
 from model.caution import caution
 from model.default_weights import DEMO_WEIGHTS, open_model
 from model.devices import resolve_device
-from service.embedding.models import Models, discard_incoming, keep
+from service.embedding.models import Models
+from service.embedding.registry import ModelRegistry, register_default
 from service.errors import DatabaseUnavailable, StartupError
 from service.gallery.following import Follower
 from service.gallery.galleries import Galleries
@@ -25,6 +26,8 @@ from service.gallery.snapshot_folder import SnapshotFolder
 from service.ingest.admission import Admission
 from service.ingest.images import ImageLimits
 from service.ingest.uploads import Uploads
+from service.integrity.checks import Checker
+from service.integrity.repair import REPAIR, Repairs
 from service.jobs import reindex
 from service.jobs.describing import Describer
 from service.jobs.queue import JobQueue
@@ -36,6 +39,7 @@ from service.store import models as model_store
 from service.store.database import Database
 from service.store.embedded import EmbeddedPostgres, PostgresError
 from service.store.frames import FrameStore
+from service.store.model_files import ModelFiles
 from service.store.models import ModelRecord
 
 log = structlog.get_logger(__name__)
@@ -53,12 +57,14 @@ class Service:
     database: Database
     model: ModelRecord
     models: Models
+    registry: ModelRegistry
     galleries: Galleries
     uploads: Uploads
     frames: FrameStore
     admission: Admission
     search: Search
     jobs: JobQueue
+    checker: Checker
     parts: AsyncExitStack
 
     @classmethod
@@ -99,13 +105,10 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
     database = Database(url, settings.database_connections)
     parts.push_async_callback(database.close)
 
-    await asyncio.to_thread(discard_incoming, settings.folder("models"))
-    model = replace(
-        await asyncio.to_thread(keep, settings.folder("models"), settings.weights or DEMO_WEIGHTS),
-        provenance=provenance,
-    )
+    files = ModelFiles(settings.folder("models"))
+    await asyncio.to_thread(files.discard_incoming)
+    model = await register_default(database, files, network, provenance, settings.weights or DEMO_WEIGHTS)
     async with database.transaction() as connection:
-        await model_store.register(connection, model)
         await gallery_store.find_or_create(connection, DEFAULT_GALLERY, model.id)
         await _say_which_models_answer(connection, model)
     if settings.auth == "keys":
@@ -115,7 +118,7 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
         metrics.batch_clips.observe(clips)
 
     models = Models(
-        settings.folder("models"),
+        files,
         network,
         device,
         settings.batch_clips,
@@ -124,6 +127,7 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
         settings.precision,
     )
     parts.push_async_callback(models.close)
+    registry = ModelRegistry(database, files, models, settings.max_model_bytes)
     metrics.watch_queue(lambda: models.load)
 
     snapshots = SnapshotFolder(settings.folder("index"))
@@ -166,12 +170,15 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
     describer = Describer(database, frames, models, settings.frame_cap)
     parts.callback(describer.close)
     generations = reindex.Generations(database, galleries, describer)
+    checker = Checker(database, frames, galleries, snapshots, describer)
+    repairs = Repairs(database, galleries, uploads, describer, checker, generations)
     jobs = JobQueue(
         database,
         {
             reindex.REINDEX: generations.reindex,
             reindex.ACTIVATE: generations.activate,
             reindex.PURGE: generations.purge,
+            REPAIR: repairs.repair,
         },
     )
     await jobs.start()
@@ -181,7 +188,20 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
     search = Search(database, galleries, uploads, metrics)
     admission = Admission(settings.max_uploads)
     return Service(
-        settings, metrics, database, model, models, galleries, uploads, frames, admission, search, jobs, parts
+        settings,
+        metrics,
+        database,
+        model,
+        models,
+        registry,
+        galleries,
+        uploads,
+        frames,
+        admission,
+        search,
+        jobs,
+        checker,
+        parts,
     )
 
 

@@ -118,6 +118,28 @@ class GenerationPage(_Answer):
     next_cursor: str | None = None
 
 
+class Finding(_Answer):
+    """One kind of difference in a gallery, with a few examples: tracklets, or names of files."""
+
+    kind: str
+    count: int
+    examples: list[str]
+    mendable: bool
+    remedy: str
+
+
+class Integrity(_Answer):
+    """Whether rows, descriptors, frames and index of a gallery agree."""
+
+    gallery: str
+    generation: int
+    model_id: str
+    ok: bool
+    checked: dict[str, int]
+    findings: list[Finding]
+    took_ms: float
+
+
 class RegisteredModel(ServedModel):
     """A model that galleries can be indexed under, and the galleries that it serves."""
 

@@ -1,6 +1,7 @@
 """What tests share: services on real ports, databases of their own, and pictures."""
 
 import json
+import resource
 import shutil
 import tempfile
 import threading
@@ -37,6 +38,17 @@ def reachable_folder() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def files_no_larger_than(size: int) -> Iterator[None]:
+    """Within the block this process cannot write beyond so many bytes of any file, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @contextmanager

@@ -130,7 +130,7 @@ class ModelPath(Schema):
     """A weights file that lies in `models/` of the data directory already."""
 
     path: str = Field(
-        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}\.safetensors$", examples=["mars.safetensors"], max_length=220
+        min_length=1, max_length=1000, description="Its path from models/ on.", examples=["mars.safetensors"]
     )
 
 

@@ -17,7 +17,8 @@ _LONGEST_KEY = 300
 bearer = HTTPBearer(auto_error=False, description="An API key: `Authorization: Bearer <key>`.")
 
 
-def get_service(request: Request) -> Service:
+# FastAPI calls dependencies that are not async in a thread: two hand-overs to one and back, of every request.
+async def get_service(request: Request) -> Service:
     """The running service."""
     service: Service = request.app.state.service
     return service
@@ -26,7 +27,7 @@ def get_service(request: Request) -> Service:
 ServiceDep = Annotated[Service, Depends(get_service)]
 
 
-def single_valued(request: Request) -> None:
+async def single_valued(request: Request) -> None:
     """Refuse an option that is given twice, unless it is one that may be.
 
     Raises:

@@ -2,27 +2,27 @@
 
 import asyncio
 import errno
-import secrets
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path as FilePath
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
-from model.errors import WeightsError
 from service.api.admin_schemas import ModelList, ModelPath, RegisteredModelAnswer
 from service.api.dependencies import AdminKey, ServiceDep, single_valued
 from service.api.json_body import read_json
 from service.api.problems import problems
 from service.api.schemas import Text
-from service.embedding.models import INCOMING, keep, kept_path
-from service.errors import InsufficientStorage, InvalidWeights, ModelInUse, NotFound, UnsupportedMediaType
+from service.errors import InsufficientStorage, NotFound, UnsupportedMediaType
 from service.runtime import Service
 from service.store import models as store
-from service.store.models import ModelRecord
 
 router = APIRouter(prefix="/admin/models", tags=["admin"], dependencies=[Depends(single_valued)])
 
 ModelId = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$", description="SHA-256 that names the model.")]
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _BODY = {
     "requestBody": {
         "required": True,
@@ -51,33 +51,28 @@ async def add_model(
     service: ServiceDep,
     name: Annotated[Text | None, Query(description="What to call it, unless the file says.")] = None,
 ) -> RegisteredModelAnswer:
-    """Register weights: a `.safetensors` file as the body, or the name of one that lies in `models/` already."""
-    folder = service.settings.folder("models")
+    """Register weights: a `.safetensors` file as the body, or the path of one that lies in `models/` already.
+
+    Everything in the file is checked before anything is kept. A model that is known already answers 200; its weights
+    are put back where they were lost or damaged.
+    """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    try:
+    registry = service.registry
+    with _full_disk_told():
         if kind == "application/octet-stream":
-            incoming = folder / f"{INCOMING}{secrets.token_hex(8)}.safetensors"
-            try:
-                await _receive(request, incoming)
-                record = await asyncio.to_thread(keep, folder, incoming, name or "uploaded")
-            finally:
-                incoming.unlink(missing_ok=True)
+            # Half-sent weights take room on the disk: no more of them at a time than there are places for uploads.
+            async with service.admission:
+                with registry.files.incoming() as incoming:
+                    await _receive(request, incoming)
+                    record, created = await registry.add(incoming, "the body", name or "uploaded")
         elif kind == "application/json":
             wanted = await read_json(request, ModelPath)
-            path = folder / wanted.path
-            if path.is_symlink() or not path.is_file():
-                raise NotFound(f"There is no file {wanted.path} in models/ of the data directory.")
-            record = await asyncio.to_thread(keep, folder, path, name)
+            record, created = await registry.add_placed(wanted.path, name)
         else:
             raise UnsupportedMediaType("Send the weights as application/octet-stream, or application/json with a path.")
-    except WeightsError as error:
-        # The message begins with where the file lay, which is nothing to the caller.
-        raise InvalidWeights(str(error).replace(f"{folder}/", "")) from None
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise InsufficientStorage("The disk that holds models/ is full; nothing was kept.") from error
-        raise
-    return await _register(record, response, service)
+    response.status_code = 201 if created else 200
+    response.headers["Location"] = f"{router.prefix}/{record.id}"
+    return _answer(await _find(record.id, service), service)
 
 
 @router.get("", operation_id="listModels", responses=problems(401, 403, 503))
@@ -100,28 +95,27 @@ async def get_model(model_id: ModelId, caller: AdminKey, service: ServiceDep) ->
 async def remove_model(model_id: ModelId, caller: AdminKey, service: ServiceDep) -> None:
     """Remove a model that nothing is of, with its weights."""
     await _find(model_id, service)
-    if model_id == service.model.id:
-        raise ModelInUse("New galleries are indexed under this model; start the service with other weights first.")
-    async with service.database.transaction() as connection:
-        if not await store.remove(connection, model_id):
-            raise ModelInUse("Generations or descriptors are of this model; purge those generations first.")
-    kept_path(service.settings.folder("models"), model_id).unlink(missing_ok=True)
+    # A client that hangs up must not leave the row without its file.
+    await asyncio.shield(asyncio.create_task(service.registry.remove(model_id)))
 
 
 async def _receive(request: Request, path: FilePath) -> None:
+    """Write the body to a file as it comes, and bring it to the disk."""
     with path.open("xb") as file:
         async for chunk in request.stream():
             await asyncio.to_thread(file.write, chunk)
+        file.flush()
+        await asyncio.to_thread(os.fsync, file.fileno())
 
 
-async def _register(record: ModelRecord, response: Response, service: Service) -> RegisteredModelAnswer:
-    async with service.database.transaction() as connection:
-        known = await store.find(connection, record.id)
-        if known is None:
-            await store.register(connection, record)
-    response.status_code = 201 if known is None else 200
-    response.headers["Location"] = f"/admin/models/{record.id}"
-    return _answer(await _find(record.id, service), service)
+@contextmanager
+def _full_disk_told() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise InsufficientStorage("The disk that holds models/ is full; nothing was kept.") from error
 
 
 async def _find(model_id: str, service: Service) -> store.RegisteredModel:
@@ -133,5 +127,6 @@ async def _find(model_id: str, service: Service) -> store.RegisteredModel:
 
 
 def _answer(model: store.RegisteredModel, service: Service) -> RegisteredModelAnswer:
-    available = kept_path(service.settings.folder("models"), model.record.id).is_file()
-    return RegisteredModelAnswer.registered(model, model.record.id == service.model.id, available)
+    return RegisteredModelAnswer.registered(
+        model, model.record.id == service.model.id, service.registry.files.holds(model.record.id)
+    )

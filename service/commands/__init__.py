@@ -2,7 +2,7 @@
 
 import typer
 
-from service.commands import demo, generations, ingest, keys, models, search, tracklets
+from service.commands import demo, generations, ingest, integrity, keys, models, search, tracklets
 
 
 def register(app: typer.Typer) -> None:
@@ -11,6 +11,7 @@ def register(app: typer.Typer) -> None:
     search.register(app)
     generations.register(app)
     models.register(app)
+    integrity.register(app)
     keys.register(app)
     tracklets.register(app)
     demo.register(app)

@@ -12,11 +12,15 @@ if TYPE_CHECKING:
     from service.wire import RegisteredModel
 
 
+ModelId = Annotated[str, typer.Argument(metavar="ID", help="The model's id, as `tfclip models list` shows it.")]
+
+
 def register(app: typer.Typer) -> None:
-    """Add `tfclip models list|add|remove`."""
+    """Add `tfclip models list|add|show|remove`."""
     models = typer.Typer(no_args_is_help=True, help="The models that galleries can be indexed under.")
     models.command("list")(list_models)
     models.command("add")(add_model)
+    models.command("show")(show_model)
     models.command("remove")(remove_model)
     app.add_typer(models, name="models")
 
@@ -68,12 +72,18 @@ def add_model(
         )
 
 
-def remove_model(
-    model: Annotated[str, typer.Argument(metavar="ID", help="The model's id, as `tfclip models list` shows it.")],
-    url: Url = LOCAL_URL,
-    api_key: ApiKey = None,
-    as_json: AsJson = False,
-) -> None:
+def show_model(model: ModelId, url: Url = LOCAL_URL, api_key: ApiKey = None, as_json: AsJson = False) -> None:
+    """Show everything about one model."""
+    with service_at(url, api_key) as client:
+        document = client.get_model(model).model_dump(mode="json")
+    if as_json:
+        print_json(document)
+    else:
+        for name, value in document.items():
+            typer.echo(f"{name:14} {value}")
+
+
+def remove_model(model: ModelId, url: Url = LOCAL_URL, api_key: ApiKey = None, as_json: AsJson = False) -> None:
     """Remove a model that no generation is of, with its weights."""
     with service_at(url, api_key) as client:
         client.remove_model(model)

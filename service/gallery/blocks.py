@@ -59,6 +59,10 @@ class Block(Protocol):
         """
         ...
 
+    def at_least(self, queries: NDArray[np.float32], floors: NDArray[np.float32], count: int) -> NDArray[np.bool_]:
+        """Which of the first `count` rows score at least each query's floor: (B, count)."""
+        ...
+
     def gather(self, offsets: NDArray[np.int64]) -> NDArray[np.float32]:
         """These rows in float32: (N, D)."""
         ...
@@ -83,6 +87,10 @@ class FloatBlock:
     def nearest(self, queries: NDArray[np.float32], size: int, count: int, allowed: NDArray[np.bool_] | None) -> Found:
         """As `Block.nearest`."""
         rows = self.vectors[:count]
+        if allowed is None and len(queries) == 1:
+            # Without BLAS, on this core alone: as fast, since memory is what limits it, and cores that are busy with
+            # something else hold it up far less than they do a product that waits for all of them.
+            return _selected(queries, rows, size, None)
         if allowed is None:
             return nearest(queries, rows, size)
         if allowed.ndim == 2:
@@ -92,6 +100,10 @@ class FloatBlock:
         numbers = np.flatnonzero(allowed)
         scores, found = nearest(queries, rows[numbers], size)
         return scores, numbers[found]
+
+    def at_least(self, queries: NDArray[np.float32], floors: NDArray[np.float32], count: int) -> NDArray[np.bool_]:
+        """As `Block.at_least`."""
+        return _reaching(torch.from_numpy(queries), torch.from_numpy(self.vectors[:count]), floors)
 
 
 class HalfBlock:
@@ -107,14 +119,11 @@ class HalfBlock:
             vectors.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
         )
         self._quantised.add(vectors)
-        if scratch is not None:
-            scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Without a name from the beginning: it goes away with the process, however that ends. Written as a file, since
-        # a full disk is an error then; through a memory map it would kill the process.
-        with tempfile.TemporaryFile(dir=scratch) as file:
-            file.write(np.ascontiguousarray(vectors).data)
-            file.flush()
-            self._exact: NDArray[np.float32] = np.memmap(file, np.float32, "r", shape=vectors.shape)
+        try:
+            self._exact = _in_a_file(vectors, scratch)
+        except OSError as error:
+            where = scratch or tempfile.gettempdir()
+            raise OSError(error.errno, f"{error.strerror}: {where} must hold the float32 rows of the index") from error
 
     def gather(self, offsets: NDArray[np.int64]) -> NDArray[np.float32]:
         """As `Block.gather`."""
@@ -126,9 +135,12 @@ class HalfBlock:
             parts = [self.nearest(queries[[n]], size, count, mask) for n, mask in enumerate(allowed)]
             return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
         size = min(size, count)
-        if allowed is None:
+        if allowed is None and count == self._quantised.ntotal:
             scores, found = self._quantised.search(queries, size)
             return scores, found
+        if allowed is None:
+            # The block was filled since this search began.
+            allowed = np.ones(count, np.bool_)
         bits = np.packbits(allowed, bitorder="little")
         chosen = faiss.SearchParameters(  # type: ignore[call-arg]
             sel=faiss.IDSelectorBitmap(bits.size, faiss.swig_ptr(bits))
@@ -136,12 +148,19 @@ class HalfBlock:
         scores, found = self._quantised.search(queries, size, params=chosen)
         return scores, found
 
+    def at_least(self, queries: NDArray[np.float32], floors: NDArray[np.float32], count: int) -> NDArray[np.bool_]:
+        """As `Block.at_least`."""
+        rows = self._quantised.reconstruct_n(0, count)
+        return _reaching(torch.from_numpy(queries), torch.from_numpy(rows), floors)
+
 
 class DeviceBlock(FloatBlock):
     """Rows on a GPU as well: masks and deletions are applied to the products there."""
 
     def __init__(self, capacity: int, dimension: int, device: str, half: bool) -> None:
         super().__init__(capacity, dimension)
+        # Some images switch TF32 on for all of torch: its error is beyond the bound.
+        torch.backends.cuda.matmul.allow_tf32 = False
         self._rows = torch.zeros((capacity, dimension), dtype=torch.float16 if half else torch.float32, device=device)
 
     def write(self, offset: int, vectors: NDArray[np.float32]) -> None:
@@ -156,6 +175,22 @@ class DeviceBlock(FloatBlock):
         mask = None if allowed is None else torch.from_numpy(np.atleast_2d(allowed)).to(device)
         return _by_matrix(torch.from_numpy(queries).to(device), rows, size, mask)
 
+    def at_least(self, queries: NDArray[np.float32], floors: NDArray[np.float32], count: int) -> NDArray[np.bool_]:
+        """As `Block.at_least`."""
+        device = self._rows.device
+        return _reaching(torch.from_numpy(queries).to(device), self._rows[:count].float(), floors)
+
+
+def _in_a_file(vectors: NDArray[np.float32], folder: Path | None) -> NDArray[np.float32]:
+    if folder is not None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Without a name from the beginning: it goes away with the process, however that ends. Written as a file, since a
+    # full disk is an error then; through a memory map it would kill the process.
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(np.ascontiguousarray(vectors).data)
+        file.flush()
+        return np.memmap(file, np.float32, "r", shape=vectors.shape)
+
 
 def nearest(queries: NDArray[np.float32], rows: NDArray[np.float32], size: int) -> Found:
     """The best `size` of `rows` for each query with FAISS: scores and row numbers, best first."""
@@ -166,12 +201,14 @@ def nearest(queries: NDArray[np.float32], rows: NDArray[np.float32], size: int) 
     return scores, found
 
 
-def _selected(queries: NDArray[np.float32], rows: NDArray[np.float32], size: int, allowed: NDArray[np.bool_]) -> Found:
-    size = min(size, int(np.count_nonzero(allowed)))
+def _selected(
+    queries: NDArray[np.float32], rows: NDArray[np.float32], size: int, allowed: NDArray[np.bool_] | None
+) -> Found:
+    size = min(size, len(rows) if allowed is None else int(np.count_nonzero(allowed)))
     scores = np.empty((len(queries), size), np.float32)
     found = np.empty((len(queries), size), np.int64)
     if size:
-        bits = np.packbits(allowed, bitorder="little")
+        bits = np.packbits(np.ones(len(rows), np.bool_) if allowed is None else allowed, bitorder="little")
         selector = faiss.IDSelectorBitmap(bits.size, faiss.swig_ptr(bits))
         queries = np.ascontiguousarray(queries)
         pointers: list[Any] = [faiss.swig_ptr(array) for array in (queries, rows, scores, found)]
@@ -186,3 +223,8 @@ def _by_matrix(queries: torch.Tensor, rows: torch.Tensor, size: int, allowed: to
     scores, found = products.topk(min(size, len(rows)), dim=1)
     found = found.masked_fill(scores == -torch.inf, -1)
     return scores.cpu().numpy(), found.cpu().numpy()
+
+
+def _reaching(queries: torch.Tensor, rows: torch.Tensor, floors: NDArray[np.float32]) -> NDArray[np.bool_]:
+    reaching = queries @ rows.T >= torch.from_numpy(floors).to(queries.device)[:, None]
+    return np.asarray(reaching.cpu().numpy())

@@ -47,8 +47,9 @@ class Table(Generic[T]):
         """The number that stands for a value; a new one where it was not known."""
         code = self._codes.get(value)
         if code is None:
-            code = self._codes[value] = len(self.values)
+            # The value first: whoever finds the number counts on it.
             self.values.append(value)
+            code = self._codes[value] = len(self.values) - 1
         return code
 
     def known(self, values: Iterable[T]) -> list[int]:
@@ -143,6 +144,19 @@ class Columns:
         taken.pairs, taken.label_pair = self.pairs.only(self.label_pair[: self.labelled][labels])
         return taken
 
+    def describe(self, row: int) -> tuple[str, int, int, str | None, int, frozenset[Pair]]:
+        """Camera, start, end, identity, frames and labels of one row."""
+        identity = self.identity[row]
+        first, last = np.searchsorted(self.label_row[: self.labelled], [row, row + 1])
+        return (
+            self.cameras.values[self.camera[row]],
+            int(self.started[row]),
+            int(self.ended[row]),
+            None if identity == NOBODY else self.identities.values[identity],
+            int(self.frames[row]),
+            frozenset(self.pairs.values[code] for code in self.label_pair[first:last]),
+        )
+
     def mask(self, filters: Filters, count: int) -> NDArray[np.bool_]:
         """Which of the first `count` rows pass: (count,) bool."""
         allowed = np.ones(count, np.bool_)
@@ -187,8 +201,10 @@ def _put(array: NDArray[Any], start: int, values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _among(column: NDArray[np.int32], table: Table[str], names: Collection[str]) -> NDArray[np.bool_]:
+    # First, since a writer may add values meanwhile.
+    known = table.known(names)
     # One place more than there are values: that is where NOBODY, being -1, looks.
     wanted = np.zeros(len(table.values) + 1, np.bool_)
-    wanted[table.known(names)] = True
+    wanted[known] = True
     passing: NDArray[np.bool_] = wanted[column]
     return passing

@@ -1,9 +1,9 @@
 """Exact search over the descriptors of one gallery.
 
 Blocks propose rows, in float32 and however fast they can; one routine rescores the proposals in float64, row by row, so
-that a score depends on nothing but the two vectors. Proposals are widened until rounding cannot have hidden a row that
-belongs in the answer. So an answer is the same bit for bit alone or in a batch, whatever the mask's path, the type of
-rows, the order of arrival, or the number of threads.
+that a score depends on nothing but the two vectors. Where rounding can have hidden a row that belongs in the answer,
+every row is proposed that the blocks' error leaves in question. So an answer is the same bit for bit alone or in a
+batch, whatever the mask's path, the type of rows, the order of arrival, or the number of threads.
 """
 
 import uuid
@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from service.gallery.columns import Columns, grown
 from service.gallery.filters import Filters
-from service.gallery.proposing import Mask, Proposal, propose
+from service.gallery.proposing import Mask, at_least, propose
 from service.gallery.rows import Rows, RowType
+from service.gallery.scoring import contenders, scores_of, unit_rows
 from service.store.changes import IndexRow
 
 MARGIN = 32
 """Rows proposed beyond the k asked for."""
 
-_RESCORE_ROWS = 4096
 _ANY = Filters()
 
 
@@ -77,34 +77,6 @@ class Frozen:
             yield self.rows.gather(self.numbers[start : start + size])
 
 
-def unit_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Each row divided by its L2 norm: (N, D) float32 -> (N, D) float32, each row independent of the others.
-
-    Raises:
-        ValueError: a row is zero or not finite, so it has no direction.
-    """
-    wide = vectors.astype(np.float64)
-    norms = np.sqrt(np.add.reduce(wide * wide, axis=1))
-    if not (np.isfinite(norms) & (norms > 0)).all():
-        raise ValueError("a descriptor is zero or not finite")
-    unit: NDArray[np.float32] = (wide / norms[:, None]).astype(np.float32)
-    return unit
-
-
-def cosine_scores(rows: NDArray[np.float32], query: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Cosine of each row with the query: (N, D) and (D,) float32 -> (N,) float64.
-
-    A sum's order depends on D alone (NumPy's pairwise summation along a contiguous row; no BLAS), so a score is the
-    same bit for bit whichever rows are scored with it.
-    """
-    sought = query.astype(np.float64)
-    squares = np.add.reduce(np.multiply(rows, rows, dtype=np.float64), axis=1)
-    products = np.add.reduce(np.multiply(rows, sought, dtype=np.float64), axis=1)
-    norms = np.sqrt(squares) * np.sqrt(np.add.reduce(sought * sought))
-    scores: NDArray[np.float64] = np.clip(products / norms, -1.0, 1.0)
-    return scores
-
-
 class GalleryIndex:
     """Descriptors of one gallery under one model, with their columns.
 
@@ -149,6 +121,11 @@ class GalleryIndex:
         number = self._numbers.get(tracklet_id)
         return None if number is None else self._rows.gather(np.array([number]))[0]
 
+    def ids(self) -> NDArray[np.uint64]:
+        """Ids of all tracklets that can be found: (N, 2) big-endian uint64, in order of arrival."""
+        count = self._count
+        return self._ids[:count][self._alive[:count]]
+
     def camera(self, tracklet_id: uuid.UUID) -> str | None:
         """The camera that saw the tracklet, if it is here."""
         number = self._numbers.get(tracklet_id)
@@ -160,7 +137,8 @@ class GalleryIndex:
         Raises:
             ValueError: an id is there already, a descriptor has another length, is zero or not finite. Nothing is
                 added then.
-            OSError: float16 rows, and the disk is full; the index must not be used any more.
+            OSError: float16 rows, and the disk is full; adding to the index is refused from now on where that left it
+                half way.
         """
         if not rows:
             return
@@ -176,8 +154,14 @@ class GalleryIndex:
         self.append([unit_rows(vectors)], ids, Columns.of(rows))
 
     def append(self, vectors: Iterable[NDArray[np.float32]], ids: NDArray[np.uint64], columns: Columns) -> None:
-        """Append N rows that are unit vectors already: (n, D) float32 at a time, (N, 2) big-endian uint64, columns."""
+        """Append N rows that are unit vectors already: (n, D) float32 at a time, (N, 2) big-endian uint64, columns.
+
+        Raises:
+            ValueError, OSError: as `add` does.
+        """
         start, size = self._count, len(ids)
+        if self._rows.count != start:
+            raise ValueError("an addition failed half way before: the index must be built anew")
         for part in vectors:
             self._rows.append(part)
         self._ids = grown(self._ids, start + size)
@@ -186,10 +170,10 @@ class GalleryIndex:
         self._alive[start : start + size] = True
         self._columns.append(columns)
         content = ids.tobytes()
-        # Readers look at the count first: rows exist for them only from here on.
-        self._count = start + size
         for offset in range(size):
             self._numbers[uuid.UUID(bytes=content[16 * offset : 16 * offset + 16])] = start + offset
+        # Last of all: rows exist for readers only from here on, and then a question knows which is its own.
+        self._count = start + size
 
     def remove(self, tracklet_id: uuid.UUID) -> bool:
         """Take a tracklet out; no search that begins after this finds it. False when it was not there."""
@@ -236,27 +220,25 @@ class GalleryIndex:
                 allowed = alive if one.filters == _ANY else alive & self._columns.mask(one.filters, count)
                 masks[one.filters] = Mask(allowed)
         own = [self._numbers.get(one.exclude, -1) if one.exclude else -1 for one in questions]
-        answers: list[list[Hit] | None] = [None] * len(questions)
-        sizes = [one.k + MARGIN for one in questions]
-        while left := [n for n, answer in enumerate(answers) if answer is None]:
-            asked = [masks[questions[n].filters] for n in left]
-            proposals = propose(self._rows, units[left], asked, [sizes[n] for n in left])
-            for n, proposal in zip(left, proposals, strict=True):
-                answers[n] = self._settle(units[n], questions[n].k, own[n], proposal)
-                sizes[n] *= 8
-        return [answer for answer in answers if answer is not None]
+        asked = [masks[one.filters] for one in questions]
+        proposals = propose(self._rows, units, asked, [one.k + MARGIN for one in questions])
+        answers, unsettled, floors = [], [], []
+        for n, (one, proposal) in enumerate(zip(questions, proposals, strict=True)):
+            answers.append(self._ranked(units[n], one.k, proposal.rows[proposal.rows != own[n]]))
+            # With a row left out, at least k were proposed.
+            if proposal.ceiling is not None and answers[n][-1].score <= proposal.ceiling + self._rows.error:
+                unsettled.append(n)
+                floors.append(answers[n][-1].score - self._rows.error)
+        if unsettled:
+            found = at_least(self._rows, units[unsettled], floors, [asked[n] for n in unsettled])
+            found = [rows[rows != own[n]] for n, rows in zip(unsettled, found, strict=True)]
+            found = contenders(self._rows, found, units[unsettled], [questions[n].k for n in unsettled])
+            for n, rows in zip(unsettled, found, strict=True):
+                answers[n] = self._ranked(units[n], questions[n].k, rows)
+        return answers
 
-    def _settle(self, query: NDArray[np.float32], k: int, own: int, proposal: Proposal) -> list[Hit] | None:
-        """The answer, if no row that was not proposed can belong in it."""
-        rows = proposal.rows[proposal.rows != own]
-        scores = np.empty(len(rows))
-        for start in range(0, len(rows), _RESCORE_ROWS):
-            part = slice(start, start + _RESCORE_ROWS)
-            scores[part] = cosine_scores(self._rows.gather(rows[part]), query)
+    def _ranked(self, query: NDArray[np.float32], k: int, rows: NDArray[np.int64]) -> list[Hit]:
+        scores = scores_of(self._rows, rows, query)
         ids = self._ids[rows]
         order = np.lexsort((ids[:, 1], ids[:, 0], -scores))[:k]
-        if proposal.ceiling is not None and (
-            len(order) < k or scores[order[-1]] <= proposal.ceiling + self._rows.error
-        ):
-            return None
         return [Hit(uuid.UUID(bytes=ids[i].tobytes()), float(scores[i])) for i in order]

@@ -1,8 +1,10 @@
 """The vectors of an index, in blocks that are only ever appended to: searches need no lock."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +12,8 @@ from numpy.typing import NDArray
 from service.gallery.blocks import Block, DeviceBlock, FloatBlock, HalfBlock, error_bound
 
 RowType = Literal["float32", "float16"]
+
+T = TypeVar("T")
 
 _BLOCK_BYTES = 64 * 1024 * 1024
 _LEAST_BLOCK_ROWS = 1024
@@ -26,6 +30,7 @@ class Rows:
 
     Attributes:
         error: how far a block's score may be from the exact one.
+        count: rows written; readers know of fewer while a writer is at it.
     """
 
     def __init__(self, dimension: int, row_type: RowType, device: str, scratch: Path | None) -> None:
@@ -36,7 +41,8 @@ class Rows:
         self._device = device
         self._scratch = scratch
         self._blocks: list[Block] = []
-        self._count = 0
+        self._threads = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="scan")
+        self.count = 0
 
     def append(self, vectors: NDArray[np.float32]) -> None:
         """Append unit vectors: (N, D) float32.
@@ -46,7 +52,7 @@ class Rows:
         """
         written = 0
         while written < len(vectors):
-            number, offset = divmod(self._count, self.block_rows)
+            number, offset = divmod(self.count, self.block_rows)
             if number == len(self._blocks):
                 self._blocks.append(self._new_block())
             block = self._blocks[number]
@@ -57,12 +63,18 @@ class Rows:
                 # Readers that are at it keep the one they have.
                 self._blocks[number] = HalfBlock(block.vectors, self._scratch)
             written += size
-            self._count += size
+            self.count += size
 
     def blocks(self, count: int) -> Iterator[tuple[int, int, Block]]:
         """The blocks of the first `count` rows: first row, number of rows, block."""
         for first in range(0, count, self.block_rows):
             yield first, min(self.block_rows, count - first), self._blocks[first // self.block_rows]
+
+    def over_blocks(self, count: int, act: Callable[[tuple[int, int, Block]], T], spread: bool) -> list[T]:
+        """What `act` makes of each block of the first `count` rows; with `spread`, of several at a time."""
+        if spread and self._device == "cpu":
+            return list(self._threads.map(act, self.blocks(count)))
+        return [act(block) for block in self.blocks(count)]
 
     def gather(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """The exact vectors of `rows`, in their order: (N, D)."""

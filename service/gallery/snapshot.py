@@ -85,16 +85,31 @@ def read(path: Path, **index_options: Any) -> tuple[Manifest, GalleryIndex]:
         OSError: it cannot be read.
     """
     with path.open("rb") as file:
-        if file.read(len(MAGIC)) != MAGIC:
-            raise SnapshotError("it does not begin as a snapshot of this version does")
-        expected = file.read(32)
-        digest = hashlib.sha256()
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-        if digest.digest() != expected:
-            raise SnapshotError("its checksum does not match its content")
-        file.seek(len(MAGIC) + 32)
+        _verify(file)
         return _parse(file, index_options)
+
+
+def verify(path: Path) -> None:
+    """See whether a snapshot is whole, without loading it.
+
+    Raises:
+        SnapshotError, FileNotFoundError, OSError: as `read`.
+    """
+    with path.open("rb") as file:
+        _verify(file)
+
+
+def _verify(file: BufferedReader) -> None:
+    """Read the whole file; it is left where the manifest begins."""
+    if file.read(len(MAGIC)) != MAGIC:
+        raise SnapshotError("it does not begin as a snapshot of this version does")
+    expected = file.read(32)
+    digest = hashlib.sha256()
+    while chunk := file.read(_CHUNK):
+        digest.update(chunk)
+    if digest.digest() != expected:
+        raise SnapshotError("its checksum does not match its content")
+    file.seek(len(MAGIC) + 32)
 
 
 def _parse(file: BufferedReader, index_options: dict[str, Any]) -> tuple[Manifest, GalleryIndex]:

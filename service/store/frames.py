@@ -1,6 +1,7 @@
 """Frames on disk: `frames/GALLERY/SHA256`, written once, never changed, removed when nothing refers to them."""
 
 import os
+import re
 import secrets
 import time
 from collections.abc import Iterable, Mapping
@@ -11,6 +12,9 @@ INCOMING = ".incoming"
 
 No gallery can have this name, since names do not start with a dot.
 """
+
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class FrameStore:
@@ -69,8 +73,15 @@ class FrameStore:
 
     def digests(self, gallery: str) -> list[bytes]:
         """Digest of every stored file of the gallery."""
+        return [bytes.fromhex(name) for name in self._names(gallery) if _DIGEST.fullmatch(name)]
+
+    def strangers(self, gallery: str) -> list[str]:
+        """Names in the gallery's folder that are not those of frames."""
+        return [name for name in self._names(gallery) if not _DIGEST.fullmatch(name)]
+
+    def _names(self, gallery: str) -> list[str]:
         folder = self._root / gallery
-        return [bytes.fromhex(path.name) for path in folder.iterdir()] if folder.is_dir() else []
+        return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
 
 
 def _unlink(path: Path) -> bool:

@@ -53,7 +53,15 @@ class RegisteredModel:
     galleries: list[str]
 
 
+_LOCK = 0x7466636C69704D44
+"""Of `lock`; any number that nobody else takes."""
+
 _MODEL = (ModelRow.id, ModelRow.dimension, ModelRow.architecture, ModelRow.image, ModelRow.provenance)
+
+
+async def lock(connection: AsyncConnection) -> None:
+    """Let nobody else register or remove a model until this transaction ends: its row and its file change together."""
+    await connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
 
 
 async def register(connection: AsyncConnection, model: ModelRecord) -> None:

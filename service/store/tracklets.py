@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, exists, insert, select, text, tuple_
+from sqlalchemy import any_, bindparam, delete, exists, insert, select, text, tuple_
+from sqlalchemy.dialects.postgresql import ARRAY, UUID
 from sqlalchemy.dialects.postgresql import insert as insert_or
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -96,6 +97,8 @@ _TRACKLET = (
     .join(GalleryRow, GalleryRow.id == TrackletRow.gallery_id)
     .join(CameraRow, CameraRow.id == TrackletRow.camera_id)
 )
+# Built once and of one shape for any number of ids: every search asks it, and building it would cost as much again.
+_MANY = _TRACKLET.where(TrackletRow.id == any_(bindparam("ids", type_=ARRAY(UUID(as_uuid=True)))))
 
 
 async def find(connection: AsyncConnection, tracklet_id: uuid.UUID) -> StoredTracklet | None:
@@ -106,7 +109,7 @@ async def find(connection: AsyncConnection, tracklet_id: uuid.UUID) -> StoredTra
 
 async def find_many(connection: AsyncConnection, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, StoredTracklet]:
     """Those of the tracklets that are stored, by id."""
-    rows = await connection.execute(_TRACKLET.where(TrackletRow.id.in_(ids)))
+    rows = await connection.execute(_MANY, {"ids": list(ids)})
     return {row.id: StoredTracklet(*row) for row in rows}
 
 

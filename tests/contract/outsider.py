@@ -53,8 +53,9 @@ def everything(running: RunningService) -> dict[str, int]:
     """How much is stored anywhere: the footprint, and the rows of every other table that a request can write."""
     counts = running.footprint()
     with running.database() as connection:
-        for table in ("galleries", "generations", "api_keys", "jobs"):
+        for table in ("galleries", "generations", "models", "api_keys", "jobs"):
             counts[table] = connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+    counts["weights"] = sum(1 for path in (running.data_directory / "models").rglob("*") if path.is_file())
     return counts
 
 

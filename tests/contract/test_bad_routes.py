@@ -22,6 +22,8 @@ METHODS = {
     "/admin/generations": {"GET"},
     "/admin/generations/1": {"DELETE"},
     "/admin/generations/1/activate": {"POST"},
+    "/admin/integrity": {"GET"},
+    "/admin/repair": {"POST"},
     "/jobs": {"GET"},
     f"/jobs/{ID}": {"GET", "DELETE"},
     "/livez": {"GET"},

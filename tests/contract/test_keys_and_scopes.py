@@ -29,6 +29,8 @@ ENDPOINTS = {
     "list generations": ("GET", "/admin/generations", {}, "admin"),
     "activate": ("POST", "/admin/generations/999999/activate", {}, "admin"),
     "purge": ("DELETE", "/admin/generations/999999", {}, "admin"),
+    "integrity": ("GET", "/admin/integrity", {}, "admin"),
+    "repair": ("POST", "/admin/repair", {"json": {"gallery": "none"}}, "admin"),
     "list jobs": ("GET", "/jobs", {}, "read"),
     "cancel a job": ("DELETE", f"/jobs/{ID}", {}, "admin"),
     "list keys": ("GET", "/admin/keys", {}, "admin"),

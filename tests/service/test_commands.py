@@ -33,10 +33,10 @@ def tfclip(running: RunningService, *arguments: object, key: str = ADMIN_KEY) ->
     return CliRunner().invoke(build_app(), [str(argument) for argument in arguments], env=environment)
 
 
-def answer(running: RunningService, *arguments: object) -> Any:
+def answer(running: RunningService, *arguments: object, code: int = 0) -> Any:
     """Run with --json; standard output must be one JSON document."""
     result = tfclip(running, *arguments, "--json")
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == code, result.output
     return json.loads(result.stdout)
 
 
@@ -188,7 +188,8 @@ def test_a_model_is_added_a_gallery_moved_to_it_and_back_and_the_rest_removed(
     make_weights(tmp_path / "another.safetensors", 5)
     model = answer(running_service, "models", "add", tmp_path / "another.safetensors")
     assert model["name"] == "seed-5"
-    assert model["id"] in {item["id"] for item in answer(running_service, "models", "list")["items"]}
+    assert model in answer(running_service, "models", "list")["items"]
+    assert model == answer(running_service, "models", "show", model["id"])
     job = answer(running_service, "reindex", "--gallery", "moved", "--model", model["id"])
     assert (job["status"], job["result"]["model_id"]) == ("succeeded", model["id"])
     newest, oldest = answer(running_service, "generations", "list", "--gallery", "moved")["items"]
@@ -201,6 +202,41 @@ def test_a_model_is_added_a_gallery_moved_to_it_and_back_and_the_rest_removed(
         "reindex",
     ]
     assert answer(running_service, "models", "remove", model["id"]) == {"removed": model["id"]}
+
+
+def test_a_gallery_is_compared_and_repaired(running_service: RunningService, scene: Path) -> None:
+    answer(running_service, "ingest", "folder", scene, "--gallery", "compared")
+    assert answer(running_service, "integrity", "--gallery", "compared", "--full")["ok"] is True
+    with running_service.database() as connection:
+        connection.execute(
+            "DELETE FROM descriptors USING tracklets, galleries WHERE tracklet_id = tracklets.id"
+            " AND gallery_id = galleries.id AND galleries.name = 'compared'"
+        )
+    report = answer(running_service, "integrity", "--gallery", "compared", code=1)
+    assert [finding["kind"] for finding in report["findings"]] == ["undescribed"]
+    result = answer(running_service, "repair", "--gallery", "compared")["result"]
+    assert [finding["kind"] for finding in result["mended"]] == ["undescribed"]
+    assert answer(running_service, "integrity", "--gallery", "compared")["ok"] is True
+
+
+def test_a_model_that_is_placed_refused_or_needed_is_told(running_service: RunningService, tmp_path: Path) -> None:
+    placed = running_service.data_directory / "models" / "placed.safetensors"
+    make_weights(placed, 6)
+    assert answer(running_service, "models", "add", "--path", "placed.safetensors")["name"] == "seed-6"
+    (tmp_path / "text.safetensors").write_text("no weights")
+    for arguments, said in {
+        ("add", tmp_path / "text.safetensors"): "422 invalid_weights",
+        ("add", tmp_path / "none.safetensors"): "there is no file",
+        ("add", "--path", "none.safetensors"): "404 not_found",
+        ("add",): "either FILE or --path",
+        ("show", "0" * 64): "404 not_found",
+        ("remove", running_service.service.model.id): "409 model_in_use",
+    }.items():
+        result = tfclip(running_service, "models", *arguments)
+        assert (result.exit_code, result.stdout) == (2, ""), arguments
+        assert said in " ".join(result.stderr.split()), arguments
+    placed.with_name(f"{answer(running_service, 'models', 'list')['items'][0]['id']}.safetensors").unlink()
+    assert "weights missing" in tfclip(running_service, "models", "list").stdout
 
 
 def test_a_reindex_is_followed_to_its_end(running_service: RunningService, scene: Path) -> None:

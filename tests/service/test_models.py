@@ -1,198 +1,262 @@
-"""Models as a resource: registered from a file or an upload, refused when they are not weights, removed when unused."""
+"""Models as a resource: added, listed, used, kept over a restart, removed when nothing needs them."""
 
-import errno
-import json
+import asyncio
+import hashlib
 import os
-from io import BytesIO
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
-import numpy as np
 import pytest
-import torch
-from PIL import Image
-from safetensors.numpy import load_file, save_file
 
-from model import load_model
-from model.default_weights import DEMO_WEIGHTS
-from model.preprocess import to_tensor
-from service.embedding.backend import TorchBackend
-from service.embedding.models import INCOMING
-from tests.service.jobs.weights import make_weights
+from model import ModelConfig, new_model, save_model
+from model.checkpoint import describe_weights
+from model.default_weights import DEMO_WEIGHTS, open_model
+from service.client import TfclipClient
+from service.client_errors import ApiProblem
+from service.embedding.registry import register_default
+from service.store.database import Database
+from service.store.embedded import EmbeddedPostgres
+from service.store.migrate import upgrade
+from service.store.model_files import ModelFiles
+from tests.contract.crafted_weights import SMALLEST, weights_file
+from tests.contract.outsider import everything, problem
 from tests.support import (
+    ADMIN_KEY,
     RunningService,
     empty_database,
     make_settings,
-    pictures,
     reachable_folder,
     run_service,
+    search,
+    upload,
 )
 
 BYTES = {"Content-Type": "application/octet-stream"}
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An untrained model's file."""
-    path = tmp_path_factory.mktemp("weights") / "three.safetensors"
-    make_weights(path, 3)
-    return path
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the user keeps weights."""
+    return tmp_path_factory.mktemp("weights")
 
 
-def left_over(running: RunningService) -> list[str]:
-    """Files in models/ that no model is kept in."""
-    return [path.name for path in (running.data_directory / "models").iterdir() if len(path.stem) != 64]
-
-
-def send(running: RunningService, content: bytes, **parameters: str) -> httpx.Response:
-    """Upload weights."""
+def send(running: RunningService, path: Path, status: int = 201) -> dict[str, Any]:
+    """Upload a weights file and return the answer's body."""
     with running.client() as client:
-        return client.post("/admin/models", content=content, headers=BYTES, params=parameters)
+        answer = client.post("/admin/models", params={"name": path.stem}, content=path.read_bytes(), headers=BYTES)
+    assert answer.status_code == status, answer.text
+    assert answer.headers["location"] == f"/admin/models/{answer.json()['id']}"
+    return answer.json()
 
 
-def test_weights_are_uploaded_listed_found_again_and_removed(running_service: RunningService, weights: Path) -> None:
-    answer = send(running_service, weights.read_bytes())
-    assert answer.status_code == 201, answer.text
-    model = answer.json()
-    assert answer.headers["location"] == f"/admin/models/{model['id']}"
-    assert (model["name"], model["trained"], model["default"], model["available"]) == ("seed-3", False, False, True)
+def listed(running: RunningService) -> list[dict[str, Any]]:
+    """The list, newest first."""
+    with running.client() as client:
+        answer = client.get("/admin/models")
+    assert answer.status_code == 200, answer.text
+    return answer.json()["items"]
+
+
+def kept(running: RunningService, model_id: str) -> Path:
+    """Where the service keeps a model's weights."""
+    return running.data_directory / "models" / f"{model_id}.safetensors"
+
+
+def test_uploaded_weights_become_a_model(running_service: RunningService, folder: Path) -> None:
+    path = weights_file(folder, seed=1, trained=True, mAP=0.5)
+    model = send(running_service, path)
+    info = describe_weights(path)
+    assert (model["id"], model["dimension"]) == (info.model_id, SMALLEST.descriptor_dim)
+    # The maker gave no name.
+    assert (model["name"], model["trained"], model["demo"]) == ("seed-1", True, False)
+    assert (model["default"], model["available"]) == (False, True)
     assert (model["generations"], model["galleries"]) == (0, [])
-    assert send(running_service, weights.read_bytes()).status_code == 200
+    assert model["provenance"] == {"name": "seed-1", **info.provenance}
+    assert kept(running_service, model["id"]).read_bytes() == path.read_bytes()
     with running_service.client() as client:
-        assert client.get(answer.headers["location"]).json() == model
-        listed = {item["id"]: item for item in client.get("/admin/models").json()["items"]}
-        assert listed[model["id"]] == model
-        (default,) = [item for item in listed.values() if item["default"]]
-        assert "default" in default["galleries"]
-        refused = client.delete(f"/admin/models/{default['id']}")
-        assert (refused.status_code, refused.json()["code"]) == (409, "model_in_use")
+        assert client.get(f"/admin/models/{model['id']}").json() == model
+    assert listed(running_service)[0] == model
+
+
+def test_a_file_of_the_folder_becomes_a_model_and_stays_there(running_service: RunningService, folder: Path) -> None:
+    models = running_service.data_directory / "models"
+    content = weights_file(folder, seed=2, name="second").read_bytes()
+    (models / "inner").mkdir()
+    (models / "inner" / "mine.safetensors").write_bytes(content)
+    (models / "link.safetensors").symlink_to("inner/mine.safetensors")
+    with running_service.client() as client:
+        first = client.post("/admin/models", json={"path": "inner/mine.safetensors"})
+        again = client.post("/admin/models", json={"path": "link.safetensors"})
+        own = client.post("/admin/models", json={"path": f"{first.json()['id']}.safetensors"})
+    assert (first.status_code, again.status_code, own.status_code) == (201, 200, 200)
+    assert first.json() == again.json() == own.json()
+    assert first.json()["name"] == "second"
+    assert (models / "inner" / "mine.safetensors").read_bytes() == content
+    assert kept(running_service, first.json()["id"]).read_bytes() == content
+    assert not kept(running_service, first.json()["id"]).is_symlink()
+
+
+def test_known_weights_are_200_and_mend_what_was_lost_or_damaged(running_service: RunningService, folder: Path) -> None:
+    path = weights_file(folder, seed=3)
+    model = send(running_service, path)
+    place = kept(running_service, model["id"])
+    place.unlink()
+    with running_service.client() as client:
+        assert client.get(f"/admin/models/{model['id']}").json()["available"] is False
+    assert send(running_service, path, 200) == model
+    place.write_bytes(b"damaged")
+    before = everything(running_service)
+    assert send(running_service, path, 200) == model
+    assert place.read_bytes() == path.read_bytes()
+    assert everything(running_service) == before
+
+
+def test_weights_larger_than_a_piece_arrive_byte_for_byte(running_service: RunningService, folder: Path) -> None:
+    large = folder / "large.safetensors"
+    save_model(new_model(ModelConfig.preset("tiny"), seed=7), large, {})
+    model = send(running_service, large)
+    stored = kept(running_service, model["id"]).read_bytes()
+    assert len(stored) > 4_000_000
+    assert hashlib.sha256(stored).digest() == hashlib.sha256(large.read_bytes()).digest()
+
+
+def test_the_list_is_newest_first(running_service: RunningService, folder: Path) -> None:
+    added = [send(running_service, weights_file(folder, seed))["id"] for seed in (11, 12, 13)]
+    items = listed(running_service)
+    assert [item["id"] for item in items[:3]] == added[::-1]
+    (default,) = [item for item in items if item["default"]]
+    assert default["galleries"] == ["default"]
+
+
+@pytest.fixture
+def after_other_weights(postgres: EmbeddedPostgres, folder: Path) -> Iterator[tuple[RunningService, str]]:
+    """A service on the demo weights, and the model that gallery `default` was made under before."""
+    earlier = weights_file(folder, seed=20)
+    with reachable_folder() as data, empty_database(postgres) as url:
+        with run_service(make_settings(data / "data", url, weights=earlier)):
+            pass
+        with run_service(make_settings(data / "data", url)) as running:
+            yield running, describe_weights(earlier).model_id
+
+
+def test_a_model_is_removed_when_nothing_needs_it_and_not_before(
+    after_other_weights: tuple[RunningService, str],
+) -> None:
+    running, earlier = after_other_weights
+    stored = upload(running, 1)
+    default = describe_weights(DEMO_WEIGHTS).model_id
+
+    def refused(model_id: str) -> dict[str, Any]:
+        before = everything(running)
+        with running.client() as client:
+            body = problem(client.delete(f"/admin/models/{model_id}"), 409)
+        assert body["code"] == "model_in_use"
+        assert everything(running) == before
+        return body
+
+    assert "New galleries" in refused(default)["detail"]
+    assert "purge" in refused(earlier)["detail"]
+    (item,) = [item for item in listed(running) if item["id"] == earlier]
+    assert (item["generations"], item["galleries"]) == (1, ["default"])
+    assert search(running, stored["id"])["model_id"] == earlier
+
+    with running.database() as connection:  # as a gallery that was moved and purged leaves it
+        connection.execute("UPDATE generations SET model_id = %s", [default])
+    refused(earlier)
+    with running.database() as connection:
+        connection.execute("DELETE FROM descriptors")
+    with running.client() as client:
+        assert client.delete(f"/admin/models/{earlier}").status_code == 204
+        assert client.get(f"/admin/models/{earlier}").status_code == 404
+        assert client.delete(f"/admin/models/{earlier}").status_code == 404
+    assert not kept(running, earlier).exists()
+    assert [item["id"] for item in listed(running)] == [default]
+
+
+def test_a_removed_model_can_be_added_again(running_service: RunningService, folder: Path) -> None:
+    path = weights_file(folder, seed=21)
+    model = send(running_service, path)
+    with running_service.client() as client:
         assert client.delete(f"/admin/models/{model['id']}").status_code == 204
-        assert client.delete(f"/admin/models/{model['id']}").status_code == 404
-    assert not (running_service.data_directory / "models" / f"{model['id']}.safetensors").exists()
-    assert left_over(running_service) == []
+    assert not kept(running_service, model["id"]).exists()
+    assert send(running_service, path)["id"] == model["id"]
 
 
-def test_weights_that_lie_in_the_folder_are_registered_by_name(running_service: RunningService, weights: Path) -> None:
-    placed = running_service.data_directory / "models" / "placed.safetensors"
-    placed.write_bytes(weights.read_bytes())
-    link = placed.with_name("link.safetensors")
-    link.symlink_to(weights)
-    try:
-        with running_service.client() as client:
-            answer = client.post("/admin/models", json={"path": "placed.safetensors"})
-            assert answer.status_code == 201
-            for path, status in {
-                "none.safetensors": 404,
-                "link.safetensors": 404,
-                "../placed.safetensors": 422,
-                "/etc/passwd": 422,
-                "placed.pt": 422,
-                ".hidden.safetensors": 422,
-            }.items():
-                assert client.post("/admin/models", json={"path": path}).status_code == status, path
-            assert client.delete(answer.headers["location"]).status_code == 204
-    finally:
-        placed.unlink()
-        link.unlink()
-
-
-def poisoned(weights: Path, folder: Path) -> bytes:
-    """The weights with one number that is none."""
-    tensors = load_file(weights)
-    name = sorted(tensors)[0]
-    tensors[name] = np.full_like(tensors[name], np.nan)
-    header = json.loads(weights.read_bytes()[8 : 8 + int.from_bytes(weights.read_bytes()[:8], "little")])
-    save_file(tensors, folder / "nan.safetensors", header["__metadata__"])
-    return (folder / "nan.safetensors").read_bytes()
-
-
-@pytest.mark.parametrize("what", ["empty", "pickle", "zip", "truncated", "other tensors", "not finite", "flipped"])
-def test_what_is_not_weights_is_refused_and_leaves_nothing(
-    running_service: RunningService, weights: Path, tmp_path: Path, what: str
-) -> None:
-    whole = weights.read_bytes()
-    save_file({"a": np.ones(3, np.float32)}, tmp_path / "other.safetensors")
-    content = {
-        "empty": b"",
-        "pickle": b"\x80\x04K\x01.",
-        "zip": b"PK\x03\x04" + bytes(100),
-        "truncated": whole[: len(whole) // 2],
-        "other tensors": (tmp_path / "other.safetensors").read_bytes(),
-        "not finite": poisoned(weights, tmp_path),
-        "flipped": whole[:-5] + bytes([whole[-5] ^ 64]) + whole[-4:],
-    }[what]
-    answer = send(running_service, content)
-    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_weights")
-    assert str(running_service.data_directory) not in answer.text
-    assert left_over(running_service) == []
-
-
-def test_another_media_type_is_refused(running_service: RunningService) -> None:
-    with running_service.client() as client:
-        answer = client.post("/admin/models", content=b"x", headers={"Content-Type": "text/plain"})
-    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
-
-
-def test_weights_have_a_limit_of_their_own(postgres, weights: Path) -> None:
-    with reachable_folder() as folder, empty_database(postgres) as url:
-        size = weights.stat().st_size
-        settings = make_settings(folder / "data", url, max_body_bytes=2048, max_model_bytes=size)
+def test_a_restart_keeps_models_and_clears_what_a_killed_process_left(postgres: EmbeddedPostgres, folder: Path) -> None:
+    with reachable_folder() as data, empty_database(postgres) as url:
+        settings = make_settings(data / "data", url)
         with run_service(settings) as running:
-            assert send(running, weights.read_bytes()).status_code == 201
-            answer = send(running, weights.read_bytes() + b"x")
-            assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
-            assert "TFCLIP_MAX_MODEL_BYTES" in answer.json()["detail"]
-            with running.client() as client:
-                frames = [("frames", ("1.jpg", bytes(4000), "image/jpeg"))]
-                assert client.post("/search", files=frames).status_code == 413
-            assert left_over(running) == []
+            added = send(running, weights_file(folder, seed=30))
+            before = listed(running)
+        incoming = data / "data" / "models" / ".incoming"
+        for name, age in (("old", 4000), ("young", 10)):
+            (incoming / name).write_bytes(b"half")
+            then = (incoming / name).stat().st_mtime - age
+            os.utime(incoming / name, (then, then))
+        with run_service(settings) as running:
+            assert listed(running) == before
+            assert [path.name for path in incoming.iterdir()] == ["young"]
+            assert kept(running, added["id"]).is_file()
 
 
-def test_a_full_disk_is_said_and_nothing_is_left(
-    running_service: RunningService, weights: Path, monkeypatch: pytest.MonkeyPatch
+def test_two_services_take_the_same_weights_at_once(postgres: EmbeddedPostgres, folder: Path) -> None:
+    path = folder / "shared.safetensors"
+    save_model(new_model(ModelConfig.preset("tiny"), seed=31), path, {})
+    with reachable_folder() as data, empty_database(postgres) as url:
+        settings = make_settings(data / "data", url)
+        with run_service(settings) as one, run_service(settings) as other:
+            answers: list[tuple[int, str]] = []
+            together = threading.Barrier(4)
+
+            def add(running: RunningService) -> None:
+                with running.client() as client:
+                    together.wait()
+                    answer = client.post("/admin/models", content=path.read_bytes(), headers=BYTES)
+                answers.append((answer.status_code, answer.json()["id"]))
+
+            threads = [threading.Thread(target=add, args=(running,)) for running in (one, other, one, other)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert sorted(status for status, _ in answers) == [200, 200, 200, 201]
+            (model_id,) = {found for _, found in answers}
+            assert kept(one, model_id).read_bytes() == path.read_bytes()
+            assert listed(one)[0]["id"] == listed(other)[0]["id"] == model_id
+            assert list((data / "data" / "models" / ".incoming").iterdir()) == []
+
+
+@pytest.mark.anyio
+async def test_services_that_start_at_once_keep_one_whole_copy_of_the_default(
+    database_url: str, tmp_path: Path
 ) -> None:
-    def full(*_: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr("service.embedding.models.shutil.copyfileobj", full)
-    answer = send(running_service, weights.read_bytes())
-    assert (answer.status_code, answer.json()["code"]) == (507, "insufficient_storage")
-    assert left_over(running_service) == []
-
-
-def test_half_written_weights_of_a_dead_process_are_removed_at_the_start(postgres) -> None:
-    with reachable_folder() as folder, empty_database(postgres) as url:
-        models = folder / "data" / "models"
-        models.mkdir(parents=True)
-        old, new = models / f"{INCOMING}old", models / f"{INCOMING}new"
-        old.write_bytes(b"half")
-        new.write_bytes(b"half")
-        os.utime(old, (1, 1))
-        with run_service(make_settings(folder / "data", url)):
-            assert not old.exists()
-            assert new.exists()
+    await asyncio.to_thread(upgrade, database_url)
+    network, provenance = open_model(DEMO_WEIGHTS)
+    databases = [Database(database_url) for _ in range(4)]
+    files = [ModelFiles(tmp_path / "models") for _ in databases]
+    records = await asyncio.gather(
+        *(
+            register_default(database, folder, network, provenance, DEMO_WEIGHTS)
+            for database, folder in zip(databases, files, strict=True)
+        )
+    )
+    for database in databases:
+        await database.close()
+    assert {record.id for record in records} == {describe_weights(DEMO_WEIGHTS).model_id}
+    assert [path.name for path in (tmp_path / "models").glob("*.safetensors")] == [f"{records[0].id}.safetensors"]
+    assert files[0].path(records[0].id).read_bytes() == DEMO_WEIGHTS.read_bytes()
+    assert list((tmp_path / "models" / ".incoming").iterdir()) == []
 
 
-def embedded(device: str, precision: str) -> np.ndarray:
-    """Descriptors of a few drawn pictures by the demo weights, of unit length."""
-    backend = TorchBackend(load_model(DEMO_WEIGHTS), device, precision)
-    images = [Image.open(BytesIO(content)) for seed in range(6) for content in pictures(seed, backend.clip_length)]
-    frames = to_tensor(images, backend.image)
-    clips = frames.reshape(6, backend.clip_length, *frames.shape[1:])
-    found = backend.embed(clips)
-    assert found.dtype == torch.float32
-    return (found / found.norm(dim=1, keepdim=True)).numpy()
-
-
-def test_bfloat16_descriptors_are_within_cosine_0_999_of_float32() -> None:
-    cosines = (embedded("cpu", "bfloat16") * embedded("cpu", "float32")).sum(axis=1)
-    assert cosines.min() >= 0.999
-    assert cosines.min() < 1 - 1e-7
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
-@pytest.mark.parametrize(("precision", "least"), [("float32", 1 - 1e-5), ("bfloat16", 0.999)])
-def test_a_gpu_describes_as_the_cpu_does(precision: str, least: float) -> None:
-    assert (embedded("cuda", precision) * embedded("cpu", "float32")).sum(axis=1).min() >= least
+def test_the_client_hears_of_too_large_weights_although_not_all_was_sent(
+    postgres: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    with reachable_folder() as data, empty_database(postgres) as url:
+        settings = make_settings(data / "data", url, max_model_bytes=10_000_000)
+        with (tmp_path / "huge.safetensors").open("w+b") as huge, run_service(settings) as running:
+            huge.truncate(20_000_000)
+            with TfclipClient(running.url, ADMIN_KEY) as client, pytest.raises(ApiProblem) as refused:
+                client.add_model(huge)
+            assert refused.value.code == "body_too_large"

@@ -1,5 +1,7 @@
 """Snapshots: what is read is what was written, and anything else is refused."""
 
+import os
+import uuid
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,9 @@ from hypothesis import strategies as st
 from service.gallery import snapshot
 from service.gallery.filters import Filters
 from service.gallery.index import GalleryIndex
+from service.store.changes import IndexRow
 from tests.service.gallery.test_gallery_index import make_rows
+from tests.support import files_no_larger_than
 
 
 def saved(path: Path, count: int = 50) -> GalleryIndex:
@@ -58,15 +62,73 @@ def test_a_truncated_snapshot_is_noticed(tmp_path: Path, keep: int) -> None:
         snapshot.read(tmp_path / "s")
 
 
-def test_a_failed_write_leaves_the_old_snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("limit", [0, 100, 2000, 4000])
+def test_a_full_disk_leaves_the_old_snapshot_and_nothing_else(tmp_path: Path, limit: int) -> None:
     saved(tmp_path / "s")
     before = (tmp_path / "s").read_bytes()
-
-    def full(descriptor: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(snapshot.os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
-        saved(tmp_path / "s", 10)
+    assert len(before) > 4000
+    with files_no_larger_than(limit), pytest.raises(OSError, match="too large"):
+        saved(tmp_path / "s")
     assert (tmp_path / "s").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["s"]
+
+
+def test_a_snapshot_of_another_version_is_refused(tmp_path: Path) -> None:
+    saved(tmp_path / "s")
+    content = (tmp_path / "s").read_bytes()
+    (tmp_path / "s").write_bytes(content.replace(b"snapshot 2", b"snapshot 1", 1))
+    with pytest.raises(snapshot.SnapshotError, match="version"):
+        snapshot.read(tmp_path / "s")
+
+
+def test_what_changes_after_the_freezing_is_not_in_the_snapshot(tmp_path: Path) -> None:
+    rows = make_rows(np.random.default_rng(1), 2500, 16)
+    index = GalleryIndex(16, applied=4)
+    index.add(rows[:1500])
+    query = np.random.default_rng(2).normal(size=16).astype(np.float32)
+    before, ids = index.search(query, 40, Filters(labels={"side": "in"})), index.ids()
+    frozen = index.freeze()
+    for row in rows[:700]:
+        index.remove(row.tracklet_id)
+    index.add(rows[1500:])
+    index.applied = 5
+    snapshot.write(tmp_path / "s", frozen, 3, 5, "m")
+    _, loaded = snapshot.read(tmp_path / "s")
+    assert loaded.search(query, 40, Filters(labels={"side": "in"})) == before
+    assert (loaded.ids() == ids).all()
+    assert (len(loaded), loaded.applied) == (1500, 4)
+
+
+def test_nothing_of_what_was_deleted_is_in_the_snapshot(tmp_path: Path) -> None:
+    index = GalleryIndex(2)
+    for name in ("kept", "gone"):
+        labels = {f"key of {name}": f"value of {name}"}
+        vector = np.ones(2, "<f4").tobytes()
+        index.add([IndexRow(uuid.uuid4(), f"camera {name}", None, None, vector, f"person {name}", labels)])
+    index.remove(uuid.UUID(bytes=index.ids()[1].tobytes()))
+    snapshot.write(tmp_path / "s", index.freeze(), 3, 5, "m")
+    content = (tmp_path / "s").read_bytes()
+    assert content.count(b"kept") == 4
+    assert b"gone" not in content
+
+
+@pytest.mark.parametrize("what", ["a folder", "unreadable"])
+def test_what_cannot_be_read_is_an_error_of_the_system(tmp_path: Path, what: str) -> None:
+    path = tmp_path / "s"
+    if what == "a folder":
+        path.mkdir()
+        with pytest.raises(OSError, match="directory"):
+            saved(path)
+        assert [entry.name for entry in tmp_path.iterdir()] == ["s"]
+    else:
+        saved(path)
+        path.chmod(0)
+    owner = os.geteuid()
+    try:
+        if owner == 0:
+            # Root may read anything.
+            os.seteuid(65534)
+        with pytest.raises(OSError, match=r"directory|denied"):
+            snapshot.read(path)
+    finally:
+        os.seteuid(owner)

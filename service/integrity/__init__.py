@@ -1,0 +1,1 @@
+"""Whether rows, descriptors, frames and index agree, and mending what does not."""

@@ -1,0 +1,270 @@
+"""Compares the rows, descriptors, frames and index of a gallery with one another."""
+
+import asyncio
+import hashlib
+import random
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.errors import ModelConflict
+from service.gallery import snapshot
+from service.gallery.columns import Columns
+from service.gallery.galleries import Galleries
+from service.gallery.index import Frozen
+from service.gallery.scoring import unit_rows
+from service.gallery.snapshot_folder import SnapshotFolder
+from service.integrity.report import Report
+from service.jobs.describing import Describer
+from service.store import changes as change_store
+from service.store import galleries as gallery_store
+from service.store import integrity as store
+from service.store import tracklets as tracklet_store
+from service.store.changes import IndexRow
+from service.store.database import Database
+from service.store.frames import FrameStore
+from service.store.galleries import Gallery
+
+LEAST_COSINE = 0.999
+"""Between a stored descriptor and what its frames give now: a GPU, bfloat16 or another library may have made it."""
+
+_FILES_AT_ONCE = 2000
+_LOOKS = 5
+_SECONDS_BETWEEN_LOOKS = 0.5
+_TRACKLETS_AT_ONCE = 8
+_NIL = uuid.UUID(int=0)
+
+
+@dataclass(frozen=True)
+class Depth:
+    """How closely to look; None: at all of them.
+
+    Attributes:
+        hashed: frame files that are read and hashed; all are looked for, with their size.
+        described: tracklets that are described again from their frames.
+    """
+
+    hashed: int | None = 200
+    described: int | None = 8
+
+
+@dataclass
+class _Compared:
+    """Rows of the database beside those of an index, as they come."""
+
+    frozen: Frozen
+    touched: set[uuid.UUID]
+    positions: dict[uuid.UUID, int]
+    missing: list[uuid.UUID] = field(default_factory=list)
+    differing: list[uuid.UUID] = field(default_factory=list)
+    broken: list[uuid.UUID] = field(default_factory=list)
+
+    def take(self, rows: Sequence[IndexRow]) -> None:
+        """Compare a batch."""
+        sound = []
+        for row in rows:
+            vector = np.frombuffer(row.vector, "<f4") if len(row.vector) == 4 * self.frozen.dimension else None
+            if vector is None or not np.isfinite(vector).all() or not vector.any():
+                self.broken.append(row.tracklet_id)
+            elif row.tracklet_id not in self.touched:
+                sound.append(row)
+        here = [row for row in sound if row.tracklet_id in self.positions]
+        self.missing += [row.tracklet_id for row in sound if row.tracklet_id not in self.positions]
+        if not here:
+            return
+        at = np.array([self.positions.pop(row.tracklet_id) for row in here])
+        stored = unit_rows(np.stack([np.frombuffer(row.vector, "<f4") for row in here]))
+        same = (self.frozen.rows.gather(self.frozen.numbers[at]) == stored).all(axis=1)
+        expected = Columns.of(here)
+        for number, row in enumerate(here):
+            if not same[number] or expected.describe(number) != self.frozen.columns.describe(int(at[number])):
+                self.differing.append(row.tracklet_id)
+
+
+class Checker:
+    """Compares galleries. Nothing is changed, and nobody is held up for longer than it takes to freeze an index."""
+
+    def __init__(
+        self,
+        database: Database,
+        frame_store: FrameStore,
+        galleries: Galleries,
+        snapshots: SnapshotFolder,
+        describer: Describer,
+    ) -> None:
+        self._database = database
+        self._frame_store = frame_store
+        self._galleries = galleries
+        self._snapshots = snapshots
+        self._describer = describer
+
+    async def check(self, name: str, depth: Depth, progress: Callable[[int], None] = lambda done: None) -> Report:
+        """Compare everything of a gallery.
+
+        Args:
+            progress: called with the number of tracklets that were described again.
+
+        Raises:
+            NotFound: there is no such gallery.
+            IndexNotReady, DatabaseUnavailable.
+        """
+        await self._galleries.current(name)
+        async with self._galleries.switching(name) as served:
+            loaded, frozen = served.loaded, served.index.freeze()
+        async with self._database.frozen() as connection:
+            gallery = await gallery_store.get_state(connection, served.id)
+            report = Report(name, loaded.generation, loaded.model_id, gallery.change)
+            await self._compare_index(connection, gallery, loaded.model_id, frozen, report)
+            report.note("frame_rows", await store.with_wrong_frame_rows(connection, gallery.id))
+            tracklets, frames, files = await store.count(connection, gallery.id)
+        report.checked |= {"tracklets": tracklets, "frames": frames, "files": files}
+        await self._compare_files(gallery, depth.hashed, files, report)
+        await self._look_for_unknown_files(gallery, report)
+        await self._check_snapshot(gallery, report)
+        await self._describe_again(gallery, loaded.model_id, depth.described, report, progress)
+        return report
+
+    async def _compare_index(
+        self, connection: AsyncConnection, gallery: Gallery, model_id: str, frozen: Frozen, report: Report
+    ) -> None:
+        # The index may be a few changes behind the database: what those are about is left out.
+        touched: set[uuid.UUID] = set()
+        number = frozen.applied
+        while changes := await change_store.after(connection, gallery.id, model_id, number):
+            touched |= {change.tracklet_id for change in changes}
+            number = changes[-1].number
+        content = frozen.ids.tobytes()
+        ids = [uuid.UUID(bytes=content[16 * n : 16 * n + 16]) for n in range(len(frozen.ids))]
+        compared = _Compared(frozen, touched, {one: n for n, one in enumerate(ids) if one not in touched})
+        report.checked["index_rows"] = len(ids)
+        async for rows in change_store.copy_rows(connection, gallery.id, model_id):
+            await asyncio.to_thread(compared.take, rows)
+        broken = set(compared.broken)
+        undescribed = await change_store.undescribed(connection, gallery.id, model_id)
+        report.note("undescribed", undescribed)
+        report.note("broken_descriptor", compared.broken)
+        report.note("index_missing", compared.missing)
+        left = set(compared.positions) - broken - set(undescribed)
+        report.note("index_extra", sorted(left))
+        report.note("index_differs", compared.differing)
+
+    async def _compare_files(self, gallery: Gallery, hashed: int | None, files: int, report: Report) -> None:
+        share = 1.0 if hashed is None or files == 0 else min(1.0, hashed / files)
+        missing: list[bytes] = []
+        damaged: list[bytes] = []
+        read = 0
+
+        def look(page: Sequence[tuple[bytes, int]]) -> None:
+            nonlocal read
+            for digest, size in page:
+                path = self._frame_store.path(gallery.name, digest)
+                try:
+                    if path.stat().st_size != size:
+                        damaged.append(digest)
+                    elif random.random() < share:  # noqa: S311 - a sample, not a secret
+                        read += 1
+                        if hashlib.sha256(path.read_bytes()).digest() != digest:
+                            damaged.append(digest)
+                except FileNotFoundError:
+                    missing.append(digest)
+                except OSError:
+                    damaged.append(digest)
+
+        last = b""
+        while True:
+            async with self._database.reading() as connection:
+                page = await store.files_after(connection, gallery.id, last, _FILES_AT_ONCE)
+            if not page:
+                break
+            await asyncio.to_thread(look, page)
+            last = page[-1][0]
+        report.checked["files_hashed"] = read
+        async with self._database.reading() as connection:
+            # Files of what was deleted meanwhile are gone rightly: nothing refers to them any more.
+            report.note("frame_missing", await store.using(connection, gallery.id, missing) if missing else [])
+            report.note("frame_damaged", await store.using(connection, gallery.id, damaged) if damaged else [])
+
+    async def _look_for_unknown_files(self, gallery: Gallery, report: Report) -> None:
+        strangers = await asyncio.to_thread(self._frame_store.strangers, gallery.name)
+        orphans = await asyncio.to_thread(self._frame_store.digests, gallery.name)
+        for look in range(_LOOKS):
+            orphans = await self._unreferenced(gallery, orphans)
+            if not orphans:
+                break
+            if look < _LOOKS - 1:
+                # Whoever deletes a tracklet removes its files when the row is gone; these may be about to go.
+                await asyncio.sleep(_SECONDS_BETWEEN_LOOKS)
+        report.note("unknown_file", [*(one.hex() for one in orphans), *strangers])
+
+    async def _unreferenced(self, gallery: Gallery, digests: Sequence[bytes]) -> list[bytes]:
+        """Those of the files that are there and that no row names."""
+        orphans: list[bytes] = []
+        for start in range(0, len(digests), _FILES_AT_ONCE):
+            async with self._database.transaction() as connection:
+                # An upload in progress has files before it has rows; it holds this lock until it has both.
+                await tracklet_store.lock_frames_exclusively(connection, gallery.id)
+                orphans += await tracklet_store.unreferenced(
+                    connection, gallery.id, digests[start : start + _FILES_AT_ONCE]
+                )
+        return await asyncio.to_thread(
+            lambda: [one for one in orphans if self._frame_store.path(gallery.name, one).exists()]
+        )
+
+    async def _check_snapshot(self, gallery: Gallery, report: Report) -> None:
+        path = self._snapshots.path(gallery.id, gallery.generation)
+        try:
+            await asyncio.to_thread(snapshot.verify, path)
+            report.checked["snapshots"] = 1
+        except FileNotFoundError:
+            report.checked["snapshots"] = 0
+        except (snapshot.SnapshotError, OSError):
+            report.note("snapshot_damaged", [path.name])
+
+    async def _describe_again(
+        self, gallery: Gallery, model_id: str, described: int | None, report: Report, progress: Callable[[int], None]
+    ) -> None:
+        if described is not None:
+            async with self._database.reading() as connection:
+                ids = await store.some_tracklets(connection, gallery.id, described)
+            pages = [ids[n : n + _TRACKLETS_AT_ONCE] for n in range(0, len(ids), _TRACKLETS_AT_ONCE)]
+        foreign: list[uuid.UUID] = []
+        done, last = 0, _NIL
+        while True:
+            if described is None:
+                async with self._database.reading() as connection:
+                    page = await store.tracklets_after(connection, gallery.id, last, _TRACKLETS_AT_ONCE)
+            else:
+                page = pages.pop() if pages else []
+            if not page:
+                break
+            last = page[-1]
+            try:
+                foreign += await self._foreign(gallery, model_id, page)
+            except ModelConflict:
+                report.note("model_unavailable", [model_id])
+                break
+            done += len(page)
+            progress(done)
+        report.checked["described_again"] = done
+        known = set(report.found("broken_descriptor"))
+        report.note("foreign_descriptor", [one for one in foreign if str(one) not in known])
+
+    async def _foreign(self, gallery: Gallery, model_id: str, ids: Sequence[uuid.UUID]) -> list[uuid.UUID]:
+        """Those of the tracklets whose descriptor is not what their frames give."""
+        found = await self._describer.describe_many(gallery, ids, model_id)
+        async with self._database.reading() as connection:
+            stored = await store.vectors_of(connection, model_id, list(found.vectors))
+        foreign = []
+        for tracklet_id, content in stored.items():
+            expected = found.vectors[tracklet_id].astype(np.float64)
+            if len(content) != 4 * len(expected):
+                continue
+            vector = np.frombuffer(content, "<f4").astype(np.float64)
+            lengths = float(np.linalg.norm(vector)) * float(np.linalg.norm(expected))
+            # Written so that what is not finite is foreign too.
+            if not float(vector @ expected) >= LEAST_COSINE * lengths:
+                foreign.append(tracklet_id)
+        return foreign

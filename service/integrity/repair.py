@@ -1,0 +1,125 @@
+"""Mends what a comparison found, as a job."""
+
+import asyncio
+import uuid
+from typing import Any
+
+from service.gallery.galleries import Galleries
+from service.ingest.uploads import Uploads
+from service.integrity.checks import Checker, Depth
+from service.integrity.report import Finding, Kind, Report
+from service.jobs.describing import Describer
+from service.jobs.reindex import Generations
+from service.jobs.running import JobRefused, RunningJob
+from service.store import changes as change_store
+from service.store import galleries as gallery_store
+from service.store import integrity as store
+from service.store.database import Database
+from service.store.galleries import Gallery
+
+REPAIR = "repair"
+
+_EVERYTHING = Depth(hashed=None, described=None)
+_INDEX: tuple[Kind, ...] = ("index_missing", "index_extra", "index_differs")
+
+
+class Repairs:
+    """Compares everything of a gallery, down to describing every tracklet again, and mends what can be.
+
+    Running it again is harmless, and is what it does after a crash.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        galleries: Galleries,
+        uploads: Uploads,
+        describer: Describer,
+        checker: Checker,
+        generations: Generations,
+    ) -> None:
+        self._database = database
+        self._galleries = galleries
+        self._uploads = uploads
+        self._describer = describer
+        self._checker = checker
+        self._generations = generations
+
+    async def repair(self, running: RunningJob) -> dict[str, Any]:
+        """Mend the gallery.
+
+        Returns:
+            The findings: `mended`, and those `left` to a person, after a second look.
+
+        Raises:
+            JobCancelled: what was mended stays so.
+            JobRefused: the gallery was deleted.
+        """
+        async with self._database.reading() as connection:
+            gallery = await gallery_store.find(connection, running.job.gallery or "")
+            if gallery is None:
+                raise JobRefused("The gallery was deleted.")
+            running.total, _, _ = await store.count(connection, gallery.id)
+
+        def note(done: int) -> None:
+            running.done = done
+            running.check()
+
+        before = await self._checker.check(gallery.name, _EVERYTHING, note)
+        await self._sweep(gallery, before)
+        await self._describe(running, gallery, before)
+        await self._renew_snapshot(gallery, before)
+        after = await self._checker.check(gallery.name, Depth(hashed=0, described=0)) if before.findings else before
+        if after.found(*_INDEX):
+            await self._generations.reindex(running)
+            after = await self._checker.check(gallery.name, Depth(hashed=0, described=0))
+        # What the second look did not look at again: contents of files.
+        left = after.findings + [
+            one for one in before.findings if one.kind == "frame_damaged" and one not in after.findings
+        ]
+        gone = {(finding.kind, about) for finding in left for about in finding.about}
+        mended = []
+        for finding in before.findings:
+            done = [about for about in finding.about if (finding.kind, about) not in gone]
+            if done and finding.mendable:
+                mended.append(Finding(finding.kind, done))
+        running.done = running.total
+        return {"mended": [one.to_dict() for one in mended], "left": [one.to_dict() for one in left]}
+
+    async def _sweep(self, gallery: Gallery, report: Report) -> None:
+        names = [name for name in report.found("unknown_file") if _is_digest(name)]
+        if names:
+            await self._uploads.sweep(gallery.id, gallery.name, [bytes.fromhex(name) for name in names])
+
+    async def _describe(self, running: RunningJob, gallery: Gallery, report: Report) -> None:
+        """Describe again what has no sound descriptor of its own.
+
+        Every index hears of it as a deletion and an addition, in one transaction.
+        """
+        for about in report.found("undescribed", "broken_descriptor", "foreign_descriptor"):
+            running.check()
+            tracklet_id = uuid.UUID(about)
+            found = await self._describer.describe_many(gallery, [tracklet_id], report.model_id)
+            vector = found.vectors.get(tracklet_id)
+            if vector is None:
+                continue
+            async with self._database.transaction() as connection:
+                if not await store.lock_tracklet(connection, tracklet_id):
+                    continue
+                await store.replace_descriptor(connection, tracklet_id, report.model_id, vector.astype("<f4").tobytes())
+                await change_store.record(connection, gallery.id, "deleted", tracklet_id)
+                change = (await change_store.record(connection, gallery.id, "added", tracklet_id)).number
+            await self._galleries.catch_up(gallery.name, change)
+
+    async def _renew_snapshot(self, gallery: Gallery, report: Report) -> None:
+        served = self._galleries.find(gallery.name)
+        if report.found("snapshot_damaged") and served is not None:
+            await asyncio.to_thread(self._galleries.forget_snapshot, gallery.id, served.loaded.generation)
+            served.saved = -1
+            self._galleries.save_soon(served)
+            if served.saving is not None:
+                await served.saving
+
+
+def _is_digest(name: str) -> bool:
+    return len(name) == 64 and all(character in "0123456789abcdef" for character in name)

@@ -1,0 +1,105 @@
+"""What the database says of a gallery, for those who compare it with files and indexes."""
+
+import uuid
+from collections.abc import Sequence
+
+from sqlalchemy import distinct, func, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.store.tables import DescriptorRow, FrameRow, TrackletRow
+
+_REPLACE = text("""
+    INSERT INTO descriptors (tracklet_id, model_id, vector) VALUES (:tracklet_id, :model_id, :vector)
+    ON CONFLICT (tracklet_id, model_id) DO UPDATE SET vector = EXCLUDED.vector
+""")
+
+
+async def count(connection: AsyncConnection, gallery_id: int) -> tuple[int, int, int]:
+    """Tracklets, frames, and different frame files of the gallery."""
+    tracklets = select(func.count()).select_from(TrackletRow).where(TrackletRow.gallery_id == gallery_id)
+    frames = select(func.count(), func.count(distinct(FrameRow.sha256))).where(FrameRow.gallery_id == gallery_id)
+    rows, files = (await connection.execute(frames)).one()
+    return (await connection.execute(tracklets)).scalar_one(), rows, files
+
+
+async def with_wrong_frame_rows(connection: AsyncConnection, gallery_id: int) -> list[uuid.UUID]:
+    """Tracklets whose frames are not numbered from 0 to one less than their frame count."""
+    statement = (
+        select(TrackletRow.id)
+        .outerjoin(FrameRow, FrameRow.tracklet_id == TrackletRow.id)
+        .where(TrackletRow.gallery_id == gallery_id)
+        .group_by(TrackletRow.id)
+        .having(
+            (func.count(FrameRow.position) != TrackletRow.frame_count)
+            | (func.max(FrameRow.position) != TrackletRow.frame_count - 1)
+            | (func.min(FrameRow.position) != 0)
+        )
+        .order_by(TrackletRow.id)
+    )
+    return list(await connection.scalars(statement))
+
+
+async def files_after(
+    connection: AsyncConnection, gallery_id: int, digest: bytes, limit: int
+) -> list[tuple[bytes, int]]:
+    """SHA-256 and size of the gallery's frame files after `digest`, in order, at most `limit`."""
+    statement = (
+        select(FrameRow.sha256, func.max(FrameRow.size))
+        .where(FrameRow.gallery_id == gallery_id, FrameRow.sha256 > digest)
+        .group_by(FrameRow.sha256)
+        .order_by(FrameRow.sha256)
+        .limit(limit)
+    )
+    return [(row[0], row[1]) for row in await connection.execute(statement)]
+
+
+async def using(connection: AsyncConnection, gallery_id: int, digests: Sequence[bytes]) -> list[uuid.UUID]:
+    """Tracklets of the gallery that have one of these files as a frame."""
+    statement = (
+        select(FrameRow.tracklet_id)
+        .where(FrameRow.gallery_id == gallery_id, FrameRow.sha256.in_(digests))
+        .distinct()
+        .order_by(FrameRow.tracklet_id)
+    )
+    return list(await connection.scalars(statement))
+
+
+async def tracklets_after(
+    connection: AsyncConnection, gallery_id: int, tracklet_id: uuid.UUID, limit: int
+) -> list[uuid.UUID]:
+    """Ids of the gallery's tracklets after this one, in order, at most `limit`."""
+    statement = (
+        select(TrackletRow.id)
+        .where(TrackletRow.gallery_id == gallery_id, TrackletRow.id > tracklet_id)
+        .order_by(TrackletRow.id)
+        .limit(limit)
+    )
+    return list(await connection.scalars(statement))
+
+
+async def some_tracklets(connection: AsyncConnection, gallery_id: int, size: int) -> list[uuid.UUID]:
+    """Ids of tracklets of the gallery, chosen at random."""
+    statement = select(TrackletRow.id).where(TrackletRow.gallery_id == gallery_id).order_by(func.random()).limit(size)
+    return list(await connection.scalars(statement))
+
+
+async def vectors_of(
+    connection: AsyncConnection, model_id: str, tracklet_ids: Sequence[uuid.UUID]
+) -> dict[uuid.UUID, bytes]:
+    """The descriptors of the model, as they are stored, by tracklet."""
+    statement = select(DescriptorRow.tracklet_id, DescriptorRow.vector).where(
+        DescriptorRow.model_id == model_id, DescriptorRow.tracklet_id.in_(tracklet_ids)
+    )
+    return {row[0]: row[1] for row in await connection.execute(statement)}
+
+
+async def lock_tracklet(connection: AsyncConnection, tracklet_id: uuid.UUID) -> bool:
+    """Whether the tracklet is stored; nobody can delete it until this transaction ends."""
+    statement = select(TrackletRow.id).where(TrackletRow.id == tracklet_id).with_for_update(key_share=True)
+    return await connection.scalar(statement) is not None
+
+
+async def replace_descriptor(connection: AsyncConnection, tracklet_id: uuid.UUID, model_id: str, vector: bytes) -> None:
+    """Put a descriptor in the place of the one that is there, if there is one."""
+    values = {"tracklet_id": tracklet_id, "model_id": model_id, "vector": vector}
+    await connection.execute(_REPLACE, values)

@@ -1,0 +1,261 @@
+"""Every part of a gallery is broken by hand: the difference is named, repair mends it, and searches are as before."""
+
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import (
+    RunningService,
+    empty_database,
+    make_settings,
+    run_service,
+    search,
+    upload,
+    wait_until,
+)
+
+GALLERY = "whole"
+
+
+def check(running: RunningService, **options: object) -> dict[str, Any]:
+    """Compare the gallery."""
+    with running.client() as client:
+        answer = client.get("/admin/integrity", params={"gallery": GALLERY, "describe": 100, "full": True, **options})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def found(running: RunningService, **options: object) -> dict[str, set[str]]:
+    """What was found, by kind."""
+    report = check(running, **options)
+    assert report["ok"] == (report["findings"] == [])
+    return {finding["kind"]: set(finding["examples"]) for finding in report["findings"]}
+
+
+def repair(running: RunningService) -> dict[str, Any]:
+    """Mend the gallery and return what came of it."""
+    with running.client() as client:
+        answer = client.post("/admin/repair", json={"gallery": GALLERY})
+        assert answer.status_code == 202, answer.text
+        location = answer.headers["location"]
+        wait_until(lambda: client.get(location).json()["finished_at"])
+        job = client.get(location).json()
+    assert job["status"] == "succeeded", job
+    return job["result"]
+
+
+def kinds(findings: list[dict[str, Any]]) -> dict[str, int]:
+    """How many of each kind."""
+    return {finding["kind"]: finding["count"] for finding in findings}
+
+
+def same(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> bool:
+    """Whether two rankings are alike; a descriptor that was made again may differ by 1e-5."""
+    return [result["tracklet_id"] for result in one] == [result["tracklet_id"] for result in other] and all(
+        abs(a["score"] - b["score"]) < 1e-5 for a, b in zip(one, other, strict=True)
+    )
+
+
+@pytest.fixture(scope="module")
+def ids(running_service: RunningService) -> list[str]:
+    """A gallery of eight tracklets."""
+    return [
+        upload(running_service, seed, frames=2, gallery=GALLERY, camera_id=f"c{seed % 3}", labels={"n": seed})["id"]
+        for seed in range(8)
+    ]
+
+
+@pytest.fixture
+def before(running_service: RunningService, ids: list[str]) -> Iterator[list[dict[str, Any]]]:
+    """The ranking of the whole gallery, which must be the same when all is mended; and all is, at the end."""
+    ranking = search(running_service, ids[0], gallery=GALLERY)["results"]
+    assert len(ranking) == 7
+    yield ranking
+    assert found(running_service) == {}
+    assert same(search(running_service, ids[0], gallery=GALLERY)["results"], ranking)
+
+
+def test_a_whole_gallery_is_found_whole_and_repair_changes_nothing(
+    running_service: RunningService, before: list[dict[str, Any]]
+) -> None:
+    report = check(running_service)
+    assert (report["ok"], report["gallery"], report["change"]) == (True, GALLERY, 8)
+    checked = report["checked"]
+    assert (checked["tracklets"], checked["index_rows"], checked["frames"], checked["files"]) == (8, 8, 16, 16)
+    assert (checked["files_hashed"], checked["described_again"]) == (16, 8)
+    assert check(running_service, full=False, sample=0, describe=0)["checked"]["files_hashed"] == 0
+    assert repair(running_service) == {"mended": [], "left": []}
+    assert check(running_service)["change"] == 8
+
+
+@pytest.mark.parametrize(
+    ("damage", "kind"),
+    [
+        ("DELETE FROM descriptors WHERE tracklet_id = %s", "undescribed"),
+        ("UPDATE descriptors SET vector = 'short' WHERE tracklet_id = %s", "broken_descriptor"),
+        (
+            "UPDATE descriptors SET vector = decode(repeat('00', length(vector)), 'hex') WHERE tracklet_id = %s",
+            "broken_descriptor",
+        ),
+        (
+            "UPDATE descriptors SET vector = (SELECT vector FROM descriptors WHERE tracklet_id <> %s LIMIT 1)"
+            " WHERE tracklet_id = (SELECT id FROM tracklets WHERE labels @> '{\"n\": 2}')",
+            "foreign_descriptor",
+        ),
+    ],
+    ids=["none", "short", "zero", "of another tracklet"],
+)
+def test_a_descriptor_that_is_not_right_is_named_and_made_again(
+    running_service: RunningService, ids: list[str], before: list[dict[str, Any]], damage: str, kind: str
+) -> None:
+    with running_service.database() as connection:
+        connection.execute(damage, (ids[2],))
+    expected = {kind: {ids[2]}}
+    if kind == "foreign_descriptor":
+        # The index still has what was there before.
+        expected["index_differs"] = {ids[2]}
+    assert found(running_service) == expected
+    result = repair(running_service)
+    assert kinds(result["mended"])[kind] == 1
+    assert result["left"] == []
+
+
+def test_lost_and_damaged_files_are_named_and_left_to_a_person(
+    running_service: RunningService, ids: list[str], before: list[dict[str, Any]]
+) -> None:
+    folder = running_service.data_directory / "frames" / GALLERY
+    with running_service.database() as connection:
+        names = {
+            tracklet: connection.execute(
+                "SELECT encode(sha256, 'hex') FROM frames WHERE tracklet_id = %s ORDER BY position LIMIT 1", (tracklet,)
+            ).fetchone()[0]
+            for tracklet in ids[:3]
+        }
+    content = {tracklet: (folder / name).read_bytes() for tracklet, name in names.items()}
+    (folder / names[ids[0]]).unlink()
+    (folder / names[ids[1]]).write_bytes(content[ids[1]][:-1])
+    flipped = bytearray(content[ids[2]])
+    flipped[100] ^= 1
+    (folder / names[ids[2]]).write_bytes(flipped)
+    assert found(running_service) == {"frame_missing": {ids[0]}, "frame_damaged": {ids[1], ids[2]}}
+    # Without reading, a file of the right size passes.
+    assert found(running_service, full=False, sample=0, describe=0)["frame_damaged"] == {ids[1]}
+    result = repair(running_service)
+    assert result["mended"] == []
+    assert kinds(result["left"])["frame_missing"] == 1
+    assert max(finding["count"] for finding in result["left"] if finding["kind"] == "frame_damaged") == 2
+    for tracklet, name in names.items():
+        (folder / name).write_bytes(content[tracklet])
+
+
+def test_a_tracklet_without_its_frame_rows_is_named(
+    running_service: RunningService, ids: list[str], before: list[dict[str, Any]]
+) -> None:
+    with running_service.database() as connection:
+        connection.execute("UPDATE tracklets SET frame_count = 3 WHERE id = %s", (ids[4],))
+        assert found(running_service)["frame_rows"] == {ids[4]}
+        connection.execute("UPDATE tracklets SET frame_count = 2 WHERE id = %s", (ids[4],))
+
+
+def test_files_that_no_row_names_are_removed_and_those_that_are_no_frames_left(
+    running_service: RunningService, before: list[dict[str, Any]]
+) -> None:
+    folder = running_service.data_directory / "frames" / GALLERY
+    (folder / ("ab" * 32)).write_bytes(b"orphan")
+    (folder / "notes.txt").write_bytes(b"what is this?")
+    assert found(running_service) == {"unknown_file": {"ab" * 32, "notes.txt"}}
+    result = repair(running_service)
+    assert kinds(result["mended"]) == {"unknown_file": 1}
+    assert [finding["examples"] for finding in result["left"]] == [["notes.txt"]]
+    (folder / "notes.txt").unlink()
+
+
+def test_an_index_that_differs_is_built_anew(
+    running_service: RunningService, ids: list[str], before: list[dict[str, Any]]
+) -> None:
+    served = running_service.service.galleries.find(GALLERY)
+    assert served is not None
+    generation = served.loaded.generation
+    served.index.remove(uuid.UUID(ids[3]))
+    with running_service.database() as connection:
+        connection.execute("UPDATE tracklets SET identity = 'someone' WHERE id = %s", (ids[5],))
+    assert found(running_service) == {"index_missing": {ids[3]}, "index_differs": {ids[5]}}
+    result = repair(running_service)
+    assert kinds(result["mended"]) == {"index_missing": 1, "index_differs": 1}
+    assert result["left"] == []
+    assert served.loaded.generation == generation + 1
+    with running_service.database() as connection:
+        connection.execute("UPDATE tracklets SET identity = NULL WHERE id = %s", (ids[5],))
+    repair(running_service)
+
+
+def test_a_row_that_the_database_does_not_have_is_named(
+    running_service: RunningService, ids: list[str], before: list[dict[str, Any]]
+) -> None:
+    extra = upload(running_service, 99, frames=1, gallery=GALLERY)["id"]
+    with running_service.database() as connection:
+        # Not through the service, so that no change says so.
+        connection.execute("DELETE FROM tracklets WHERE id = %s", (extra,))
+    report = found(running_service)
+    assert report["index_extra"] == {extra}
+    assert kinds(repair(running_service)["mended"])["index_extra"] == 1
+
+
+def test_a_damaged_snapshot_is_named_and_written_again(
+    running_service: RunningService, before: list[dict[str, Any]]
+) -> None:
+    served = running_service.service.galleries.find(GALLERY)
+    assert served is not None
+    path = running_service.data_directory / "index" / f"{served.id}-{served.loaded.generation}.snapshot"
+    wait_until(path.exists)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert found(running_service) == {"snapshot_damaged": {path.name}}
+    assert kinds(repair(running_service)["mended"]) == {"snapshot_damaged": 1}
+    assert check(running_service)["checked"]["snapshots"] == 1
+
+
+def test_uploads_and_deletions_during_a_comparison_are_no_difference(
+    running_service: RunningService, before: list[dict[str, Any]]
+) -> None:
+    done = threading.Event()
+
+    def write() -> None:
+        number = 500
+        while not done.is_set():
+            identifier = upload(running_service, number, frames=1, gallery=GALLERY)["id"]
+            with running_service.client() as client:
+                client.delete(f"/tracklets/{identifier}")
+            number += 1
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    try:
+        assert [found(running_service) for _ in range(6)] == [{}] * 6
+    finally:
+        done.set()
+        writing.join()
+
+
+def test_a_gallery_that_does_not_exist_is_refused(running_service: RunningService) -> None:
+    with running_service.client() as client:
+        assert client.get("/admin/integrity", params={"gallery": "none"}).status_code == 404
+        assert client.post("/admin/repair", json={"gallery": "none"}).status_code == 404
+
+
+def test_another_process_hears_of_what_was_mended(postgres, data_folder: Path) -> None:
+    with empty_database(postgres) as url:
+        settings = make_settings(data_folder / "data", url)
+        with run_service(settings) as one, run_service(settings) as other:
+            ids = [upload(one, seed, frames=2, gallery=GALLERY)["id"] for seed in range(3)]
+            before = search(one, ids[0], gallery=GALLERY)["results"]
+            with one.database() as connection:
+                connection.execute("UPDATE descriptors SET vector = 'short' WHERE tracklet_id = %s", (ids[1],))
+            repair(one)
+            wait_until(lambda: same(search(other, ids[0], gallery=GALLERY)["results"], before))
+            wait_until(lambda: found(other) == {})
