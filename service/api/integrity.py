@@ -48,6 +48,7 @@ class FindingAnswer(BaseModel):
         "index_missing",
         "index_extra",
         "index_differs",
+        "index_unloadable",
         "snapshot_damaged",
         "model_unavailable",
     ]

@@ -104,6 +104,11 @@ class Galleries:
                 served = await asyncio.wait_for(self._get(name), self._max_lag)
             if self.lag_seconds(served) > self._max_lag:
                 await asyncio.wait_for(self.refresh(served), self._max_lag)
+        except IndexOutOfStep as error:
+            raise IndexNotReady(
+                f"The index of gallery {name} cannot be built: {error}. GET /admin/integrity names what is broken.",
+                retry_after=60,
+            ) from error
         except (DatabaseUnavailable, TimeoutError) as error:
             raise IndexNotReady(
                 f"The index of gallery {name} is being loaded."

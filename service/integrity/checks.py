@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.errors import ModelConflict
+from service.errors import IndexNotReady, ModelConflict, NotFound
 from service.gallery import snapshot
 from service.gallery.columns import Columns
 from service.gallery.galleries import Galleries
-from service.gallery.index import Frozen
+from service.gallery.index import Frozen, GalleryIndex
 from service.gallery.scoring import unit_rows
 from service.gallery.snapshot_folder import SnapshotFolder
 from service.integrity.report import Report
@@ -109,27 +109,42 @@ class Checker:
 
         Raises:
             NotFound: there is no such gallery.
-            IndexNotReady, DatabaseUnavailable.
+            DatabaseUnavailable.
         """
-        await self._galleries.current(name)
-        async with self._galleries.switching(name) as served:
-            loaded, frozen = served.loaded, served.index.freeze()
+        frozen, generation, model_id = await self._frozen(name)
         async with self._database.frozen() as connection:
-            gallery = await gallery_store.get_state(connection, served.id)
-            report = Report(name, loaded.generation, loaded.model_id, gallery.change)
-            await self._compare_index(connection, gallery, loaded.model_id, frozen, report)
+            gallery = await gallery_store.find(connection, name)
+            if gallery is None:
+                raise NotFound(f"There is no gallery {name!r}.")
+            generation, model_id = generation or gallery.generation, model_id or gallery.model_id
+            report = Report(name, generation, model_id, gallery.change)
+            await self._compare_index(connection, gallery, model_id, frozen, report)
             report.note("frame_rows", await store.with_wrong_frame_rows(connection, gallery.id))
             tracklets, frames, files = await store.count(connection, gallery.id)
         report.checked |= {"tracklets": tracklets, "frames": frames, "files": files}
         await self._compare_files(gallery, depth.hashed, files, report)
         await self._look_for_unknown_files(gallery, report)
         await self._check_snapshot(gallery, report)
-        await self._describe_again(gallery, loaded.model_id, depth.described, report, progress)
+        await self._describe_again(gallery, model_id, depth.described, report, progress)
         return report
 
+    async def _frozen(self, name: str) -> tuple[Frozen | None, int | None, str | None]:
+        """The index as it is now, its generation and its model; None when it cannot be loaded."""
+        try:
+            await self._galleries.current(name)
+        except IndexNotReady:
+            if self._galleries.find(name) is None:
+                return None, None, None
+        async with self._galleries.switching(name) as served:
+            return served.index.freeze(), served.loaded.generation, served.loaded.model_id
+
     async def _compare_index(
-        self, connection: AsyncConnection, gallery: Gallery, model_id: str, frozen: Frozen, report: Report
+        self, connection: AsyncConnection, gallery: Gallery, model_id: str, frozen: Frozen | None, report: Report
     ) -> None:
+        loadable = frozen is not None
+        if frozen is None:
+            report.note("index_unloadable", [gallery.name])
+            frozen = GalleryIndex(gallery.dimension, gallery.change).freeze()
         # The index may be a few changes behind the database: what those are about is left out.
         touched: set[uuid.UUID] = set()
         number = frozen.applied
@@ -146,7 +161,7 @@ class Checker:
         undescribed = await change_store.undescribed(connection, gallery.id, model_id)
         report.note("undescribed", undescribed)
         report.note("broken_descriptor", compared.broken)
-        report.note("index_missing", compared.missing)
+        report.note("index_missing", compared.missing if loadable else [])
         left = set(compared.positions) - broken - set(undescribed)
         report.note("index_extra", sorted(left))
         report.note("index_differs", compared.differing)

@@ -17,6 +17,7 @@ Kind = Literal[
     "index_missing",
     "index_extra",
     "index_differs",
+    "index_unloadable",
     "snapshot_damaged",
     "model_unavailable",
 ]
@@ -29,6 +30,7 @@ MENDABLE = {
     "index_missing": "The index is built anew, in the next generation.",
     "index_extra": "The index is built anew, in the next generation.",
     "index_differs": "The index is built anew, in the next generation.",
+    "index_unloadable": "It is built when its descriptors are mended.",
     "snapshot_damaged": "The snapshot is removed and written again.",
 }
 """What repair does about each kind; what is not here is for a person."""

@@ -220,6 +220,25 @@ def test_a_damaged_snapshot_is_named_and_written_again(
     assert check(running_service)["checked"]["snapshots"] == 1
 
 
+def test_a_gallery_that_cannot_be_loaded_for_a_broken_descriptor_says_so_and_is_mended(
+    running_service: RunningService, ids: list[str], before: list[dict[str, Any]]
+) -> None:
+    galleries = running_service.service.galleries
+    with running_service.database() as connection:
+        connection.execute("UPDATE descriptors SET vector = 'short' WHERE tracklet_id = %s", (ids[2],))
+    # As after a start without a snapshot.
+    served = galleries._served.pop(GALLERY)
+    galleries.forget_snapshot(served.id, served.loaded.generation)
+    with running_service.client() as client:
+        answer = client.get("/search", params={"query_id": ids[0], "gallery": GALLERY})
+        assert (answer.status_code, answer.json()["code"]) == (503, "index_not_ready")
+        assert "/admin/integrity" in answer.json()["detail"]
+    assert found(running_service) == {"broken_descriptor": {ids[2]}, "index_unloadable": {GALLERY}}
+    result = repair(running_service)
+    assert kinds(result["mended"]) == {"broken_descriptor": 1, "index_unloadable": 1}
+    assert result["left"] == []
+
+
 def test_uploads_and_deletions_during_a_comparison_are_no_difference(
     running_service: RunningService, before: list[dict[str, Any]]
 ) -> None:
