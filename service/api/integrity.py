@@ -1,7 +1,7 @@
 """Whether everything of a gallery is there, and mending what is not."""
 
 import time
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, Field
@@ -14,6 +14,7 @@ from service.api.schemas import GalleryName, Schema
 from service.errors import NotFound
 from service.integrity.checks import Depth
 from service.integrity.repair import REPAIR
+from service.integrity.report import Kind
 from service.store import galleries as gallery_store
 
 router = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(single_valued)])
@@ -37,21 +38,7 @@ class RepairRequest(Schema):
 class FindingAnswer(BaseModel):
     """One kind of difference, with up to 20 examples."""
 
-    kind: Literal[
-        "undescribed",
-        "broken_descriptor",
-        "foreign_descriptor",
-        "frame_rows",
-        "frame_missing",
-        "frame_damaged",
-        "unknown_file",
-        "index_missing",
-        "index_extra",
-        "index_differs",
-        "index_unloadable",
-        "snapshot_damaged",
-        "model_unavailable",
-    ]
+    kind: Kind
     count: int
     examples: list[str] = Field(description="Tracklets, or names of files.")
     mendable: bool = Field(description="Whether repair does something about it.")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import structlog
 
 from model import TFCLIP, WeightsError, load_model
+from model.checkpoint import model_id
 from service.embedding.backend import Precision, TorchBackend
 from service.embedding.batcher import EmbeddingBatcher
 from service.errors import ModelConflict
@@ -72,14 +73,16 @@ class Models:
                         f"The gallery is indexed under model {wanted}, whose weights cannot be loaded ({error}). Add "
                         "them with `tfclip models add`."
                     ) from error
+                if model_id(network) != wanted:
+                    raise ModelConflict(f"models/{wanted}.safetensors has the weights of another model.")
                 log.info("model loaded", model_id=wanted)
                 self._batchers[wanted] = self._batcher(network)
         return self._batchers[wanted]
 
-    async def forget(self, model_id: str) -> None:
+    async def forget(self, unwanted: str) -> None:
         """Give up the memory of a model that was removed and is not the default."""
         async with self._loading:
-            batcher = self._batchers.pop(model_id, None)
+            batcher = self._batchers.pop(unwanted, None)
         if batcher is not None:
             await batcher.close()
 

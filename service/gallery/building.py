@@ -4,7 +4,10 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+import structlog
 
 from service.gallery.index import GalleryIndex
 from service.gallery.snapshot_folder import SnapshotFolder
@@ -13,6 +16,8 @@ from service.store import galleries as gallery_store
 from service.store.changes import Change
 from service.store.database import Database
 from service.store.galleries import Gallery
+
+log = structlog.get_logger(__name__)
 
 
 class IndexOutOfStep(Exception):
@@ -63,11 +68,14 @@ async def build_with_holes(
     gallery_id: int,
     model_id: str,
     progress: Callable[[int], None] = lambda done: None,
+    *,
+    serving: bool = False,
     **index_options: Any,
 ) -> tuple[GalleryIndex, list[uuid.UUID]]:
     """Build an index from the database alone.
 
     Args:
+        serving: it is to serve as the gallery stands, under the gallery's model.
         progress: called with the number of tracklets read so far.
         index_options: keywords of `GalleryIndex`.
 
@@ -78,9 +86,12 @@ async def build_with_holes(
     Raises:
         DatabaseUnavailable: PostgreSQL went away meanwhile.
         IndexOutOfStep: a descriptor cannot be used.
+        ModelGone: it is to serve, and another model serves the gallery by now.
     """
     async with database.frozen() as connection:
         gallery = await gallery_store.get_state(connection, gallery_id)
+        if serving and gallery.model_id != model_id:
+            raise ModelGone(f"gallery {gallery.name} is served under another model by now")
         dimension = await gallery_store.dimension(connection, model_id)
         index = GalleryIndex(dimension, applied=gallery.change, **index_options)
         done = 0
@@ -92,6 +103,26 @@ async def build_with_holes(
             done += len(rows)
             progress(done)
         return index, await change_store.undescribed(connection, gallery_id, model_id)
+
+
+@dataclass(frozen=True)
+class Current:
+    """A serving index, and the gallery as it stands with it.
+
+    Attributes:
+        looked_at: when the database was looked at last.
+        saved: last change in the snapshot that it was read from; -1: from the database.
+    """
+
+    index: GalleryIndex
+    gallery: Gallery
+    looked_at: float
+    saved: int
+
+    @property
+    def from_snapshot(self) -> bool:
+        """Whether it was read from a snapshot."""
+        return self.saved >= 0
 
 
 class IndexLoader:
@@ -115,20 +146,50 @@ class IndexLoader:
         self._options = index_options
         self._clock = clock
 
-    async def load(self, gallery: Gallery) -> tuple[GalleryIndex, bool]:
-        """The index of the gallery's serving generation as it was at some time, and whether from a snapshot.
+    async def load_serving(self, gallery_id: int) -> Current:
+        """The index of the generation that serves, with everything that is committed.
+
+        Begins again when the gallery is switched meanwhile: an index is never of one generation and current by another.
 
         Raises:
-            DatabaseUnavailable, IndexOutOfStep.
+            DatabaseUnavailable: PostgreSQL does not answer.
+            IndexOutOfStep: the database has descriptors that no index can be made of.
+            OSError: float16 rows, and the disk is full.
         """
-        index = await asyncio.to_thread(self._snapshots.load, gallery, **self._options)
-        if index is not None:
-            return index, True
-        return await self.build(gallery.id, gallery.model_id), False
+        while True:
+            async with self._database.reading() as connection:
+                gallery = await gallery_store.get_state(connection, gallery_id)
+            index = await asyncio.to_thread(self._snapshots.load, gallery, **self._options)
+            saved = -1 if index is None else index.applied
+            try:
+                if index is None:
+                    index = await self._build_serving(gallery)
+                now, looked_at = await self.advance(index, gallery_id, gallery.model_id)
+            except (ModelGone, IndexOutOfStep) as error:
+                async with self._database.reading() as connection:
+                    now = await gallery_store.get_state(connection, gallery_id)
+                if now.generation != gallery.generation:
+                    continue
+                if saved < 0:
+                    raise IndexOutOfStep(str(error)) from error
+                log.error(
+                    "snapshot does not fit, rebuilding from the database", gallery=gallery.name, reason=str(error)
+                )
+                self._snapshots.forget(gallery.id, gallery.generation)
+                continue
+            if now.generation == gallery.generation:
+                return Current(index, now, looked_at, saved)
 
-    async def build(self, gallery_id: int, model_id: str) -> GalleryIndex:
-        """An index from the database alone; see `build_with_holes`."""
-        index, _ = await self.build_with_holes(gallery_id, model_id)
+    async def _build_serving(self, gallery: Gallery) -> GalleryIndex:
+        index, holes = await build_with_holes(
+            self._database, gallery.id, gallery.model_id, serving=True, **self._options
+        )
+        if holes:
+            log.error(
+                "tracklets without a descriptor cannot be found; repair mends them",
+                gallery=gallery.name,
+                tracklets=len(holes),
+            )
         return index
 
     async def build_with_holes(

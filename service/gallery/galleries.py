@@ -3,10 +3,10 @@
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
@@ -20,6 +20,8 @@ from service.store import galleries as store
 from service.store.database import Database
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 _SEARCH_THREADS = 2
 
@@ -98,23 +100,19 @@ class Galleries:
             NotFound: there is no such gallery.
             IndexNotReady: the index is being loaded, or is behind for too long.
         """
-        served = self._served.get(name)
-        try:
-            if served is None:
-                served = await asyncio.wait_for(self._get(name), self._max_lag)
-            if self.lag_seconds(served) > self._max_lag:
-                await asyncio.wait_for(self.refresh(served), self._max_lag)
-        except IndexOutOfStep as error:
-            raise IndexNotReady(
-                f"The index of gallery {name} cannot be built: {error}. GET /admin/integrity names what is broken.",
-                retry_after=60,
-            ) from error
-        except (DatabaseUnavailable, TimeoutError) as error:
-            raise IndexNotReady(
-                f"The index of gallery {name} is being loaded."
-                if served is None
-                else f"The index of gallery {name} may lack changes of the last {self.lag_seconds(served):.0f} s."
-            ) from error
+        served = await self._in_time(name, self._get(name))
+        if served.index.applied < served.owed or self.lag_seconds(served) > self._max_lag:
+            await self._in_time(name, self.refresh(served))
+        return served.loaded
+
+    async def renewed(self, name: str) -> Loaded:
+        """As `current`, after another look at the database.
+
+        Raises:
+            NotFound, IndexNotReady: as `current`.
+        """
+        served = await self._in_time(name, self._get(name))
+        await self._in_time(name, self.refresh(served))
         return served.loaded
 
     async def current_with(self, name: str, tracklet_id: uuid.UUID) -> Loaded:
@@ -122,13 +120,11 @@ class Galleries:
 
         Raises:
             NotFound: there is no such gallery, or it has no such tracklet.
-            IndexNotReady, DatabaseUnavailable.
+            IndexNotReady: as `current`.
         """
         loaded = await self.current(name)
         if tracklet_id not in loaded.index:
-            served = await self._get(name)
-            await self.refresh(served)
-            loaded = served.loaded
+            loaded = await self.renewed(name)
         if tracklet_id not in loaded.index:
             raise NotFound(f"Gallery {name} has no tracklet {tracklet_id}.")
         return loaded
@@ -136,10 +132,12 @@ class Galleries:
     async def catch_up(self, name: str, change: int) -> None:
         """See to it that the index contains change number `change`, so that the next request sees it.
 
-        Never fails: the change is committed whatever becomes of the index, and an index that stays behind says so.
+        Never fails: the change is committed whatever becomes of the index, and one that lacks it does not answer.
         """
         try:
-            await self.refresh(await self._get(name), until=change)
+            served = await self._get(name)
+            served.owed = max(served.owed, change)
+            await self.refresh(served, until=change)
         except Exception as error:
             log.error("index could not follow a change", gallery=name, change=change, error=repr(error))
 
@@ -165,14 +163,13 @@ class Galleries:
             yield served
 
     async def replace(self, served: ServedGallery, index: GalleryIndex, generation: int, model_id: str) -> None:
-        """Serve another index from now on. The caller holds `switching` and has committed the switch."""
+        """Serve another index from now on: the caller holds `switching`, committed it, and calls `save_soon` after."""
         before = served.loaded.generation
         served.loaded = self._as_loaded(index, generation, model_id)
         served.current_at = self.clock()
         served.saved = -1
         if before != generation:
             await asyncio.to_thread(self._snapshots.forget, served.id, before)
-        self.save_soon(served)
 
     def keep_only(self, names: Collection[str]) -> None:
         """These are all the galleries that exist; others leave memory."""
@@ -227,8 +224,8 @@ class Galleries:
                 return
             try:
                 gallery, looked_at = await self._loader.advance(loaded.index, served.id, loaded.model_id)
-                served.current_at = looked_at
                 if gallery.generation == loaded.generation:
+                    served.current_at = looked_at
                     return
             except ModelGone:
                 pass
@@ -241,18 +238,30 @@ class Galleries:
         served = self._served.get(name)
         return served if served is not None else await asyncio.shield(self.open_soon(name))
 
+    async def _in_time(self, name: str, work: Coroutine[Any, Any, T]) -> T:
+        try:
+            return await asyncio.wait_for(work, self._max_lag)
+        except IndexOutOfStep as error:
+            raise IndexNotReady(
+                f"The index of gallery {name} cannot be built: {error}. GET /admin/integrity names what is broken.",
+                retry_after=60,
+            ) from error
+        except (DatabaseUnavailable, OSError) as error:
+            # A TimeoutError is an OSError.
+            raise IndexNotReady(
+                f"The index of gallery {name} is being loaded, or may lack the latest changes."
+            ) from error
+
     async def _load_again(self, served: ServedGallery) -> None:
         """Another process switched the generation, or the index is of no use: load what serves, then answer from it."""
         before = served.loaded.generation
-        async with self._database.reading() as connection:
-            gallery = await store.get_state(connection, served.id)
-        index, _ = await self._loader.load(gallery)
-        _, served.current_at = await self._loader.advance(index, gallery.id, gallery.model_id)
-        served.loaded = self._as_loaded(index, gallery.generation, gallery.model_id)
+        found = await self._loader.load_serving(served.id)
+        served.loaded = self._as_loaded(found.index, found.gallery.generation, found.gallery.model_id)
+        served.current_at = found.looked_at
         served.saved = -1
-        if before != gallery.generation:
+        if before != found.gallery.generation:
             await asyncio.to_thread(self._snapshots.forget, served.id, before)
-            log.info("gallery switched elsewhere", gallery=served.name, generation=gallery.generation)
+            log.info("gallery switched elsewhere", gallery=served.name, generation=found.gallery.generation)
 
     async def _refresh_quietly(self, served: ServedGallery) -> None:
         try:
@@ -266,23 +275,17 @@ class Galleries:
         if gallery is None:
             raise NotFound(f"There is no gallery {name!r}; the first upload that names it makes it.")
         began = self.clock()
-        index, from_snapshot = await self._loader.load(gallery)
-        saved = index.applied if from_snapshot else -1
-        try:
-            _, current_at = await self._loader.advance(index, gallery.id, gallery.model_id)
-        except IndexOutOfStep as error:
-            log.error("snapshot does not fit, rebuilding from the database", gallery=name, reason=str(error))
-            index, saved = await self._loader.build(gallery.id, gallery.model_id), -1
-            _, current_at = await self._loader.advance(index, gallery.id, gallery.model_id)
-        loaded = self._as_loaded(index, gallery.generation, gallery.model_id)
-        served = ServedGallery(gallery.id, name, loaded, current_at, saved, self.clock() if from_snapshot else 0.0)
+        found = await self._loader.load_serving(gallery.id)
+        loaded = self._as_loaded(found.index, found.gallery.generation, found.gallery.model_id)
+        saved_at = self.clock() if found.from_snapshot else float("-inf")
+        served = ServedGallery(gallery.id, name, loaded, found.looked_at, saved=found.saved, saved_at=saved_at)
         self._served[name] = served
         log.info(
             "gallery loaded",
             gallery=name,
-            generation=gallery.generation,
-            tracklets=len(index),
-            source="snapshot" if from_snapshot else "database",
+            generation=loaded.generation,
+            tracklets=len(found.index),
+            source="snapshot" if found.from_snapshot else "database",
             seconds=round(self.clock() - began, 3),
         )
         return served

@@ -213,13 +213,14 @@ class GalleryIndex:
             return []
         units = unit_rows(np.stack([one.query for one in questions]))
         count = self._count
+        # Before what is alive: one that is deleted in between must not be in its own answer.
+        own = [self._numbers.get(one.exclude, -1) if one.exclude else -1 for one in questions]
         alive = self._alive[:count].copy()
         masks: dict[Filters, Mask] = {}
         for one in questions:
             if one.filters not in masks:
                 allowed = alive if one.filters == _ANY else alive & self._columns.mask(one.filters, count)
                 masks[one.filters] = Mask(allowed)
-        own = [self._numbers.get(one.exclude, -1) if one.exclude else -1 for one in questions]
         asked = [masks[one.filters] for one in questions]
         proposals = propose(self._rows, units, asked, [one.k + MARGIN for one in questions])
         answers, unsettled, floors = [], [], []

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -114,16 +114,22 @@ class Search:
         return await self._rank(loaded, Question(vector, options.k, options.filters()), options)
 
     async def _rank(self, loaded: Loaded, question: Question, options: SearchOptions) -> Answer:
-        with self._metrics.stage("rank"):
-            found = await loaded.search(question)
-        hits = [hit for hit in found if options.min_score is None or hit.score >= options.min_score]
-        with self._metrics.stage("rows"):
-            async with self._database.reading() as connection:
-                rows = await store.find_many(connection, [hit.tracklet_id for hit in hits])
-                model = await self._model(connection, loaded.model_id)
-        # A tracklet deleted a moment ago has no row any more; ranks stay without gaps.
-        present = [(hit, rows[hit.tracklet_id]) for hit in hits if hit.tracklet_id in rows]
-        results = [RankedTracklet(rank, hit.score, row) for rank, (hit, row) in enumerate(present, start=1)]
+        wanted = question.k
+        while True:
+            with self._metrics.stage("rank"):
+                found = await loaded.search(replace(question, k=wanted))
+            hits = [hit for hit in found if options.min_score is None or hit.score >= options.min_score]
+            with self._metrics.stage("rows"):
+                async with self._database.reading() as connection:
+                    rows = await store.find_many(connection, [hit.tracklet_id for hit in hits])
+                    model = await self._model(connection, loaded.model_id)
+            present = [(hit, rows[hit.tracklet_id]) for hit in hits if hit.tracklet_id in rows]
+            if len(present) >= question.k or len(hits) < wanted:
+                break
+            # Another process deleted some a moment ago: the next ones belong in their places.
+            wanted = question.k + len(hits) - len(present)
+        places = enumerate(present[: question.k], start=1)
+        results = [RankedTracklet(rank, hit.score, row) for rank, (hit, row) in places]
         return Answer(results, model, loaded.generation)
 
     async def _model(self, connection: AsyncConnection, model_id: str) -> ModelRecord:

@@ -28,6 +28,7 @@ class ServedGallery:
     Attributes:
         loaded: what searches read; replaced as a whole when a generation is switched.
         current_at: when the index was last known to contain every committed change (monotonic seconds).
+        owed: the last change of this process that the index must contain before it answers.
         saved: change number of the snapshot on disk, and when it was begun.
         writing: held by whoever changes the index or replaces it.
         refreshing: what brings the index up to date in the background, while it runs.
@@ -38,6 +39,7 @@ class ServedGallery:
     name: str
     loaded: Loaded
     current_at: float
+    owed: int = 0
     saved: int = -1
     saved_at: float = float("-inf")
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -89,14 +89,15 @@ def read(path: Path, **index_options: Any) -> tuple[Manifest, GalleryIndex]:
         return _parse(file, index_options)
 
 
-def verify(path: Path) -> None:
-    """See whether a snapshot is whole, without loading it.
+def verify(path: Path) -> Manifest:
+    """See whether a snapshot is whole, without loading its rows; says what it holds.
 
     Raises:
         SnapshotError, FileNotFoundError, OSError: as `read`.
     """
     with path.open("rb") as file:
         _verify(file)
+        return _manifest(file)
 
 
 def _verify(file: BufferedReader) -> None:
@@ -112,8 +113,12 @@ def _verify(file: BufferedReader) -> None:
     file.seek(len(MAGIC) + 32)
 
 
+def _manifest(file: BufferedReader) -> Manifest:
+    return Manifest(**json.loads(file.read(int.from_bytes(file.read(4), "little"))))
+
+
 def _parse(file: BufferedReader, index_options: dict[str, Any]) -> tuple[Manifest, GalleryIndex]:
-    manifest = Manifest(**json.loads(file.read(int.from_bytes(file.read(4), "little"))))
+    manifest = _manifest(file)
     ids = _array(file, ">u8", (manifest.rows, 2))
     columns = Columns()
     columns.count, columns.labelled = manifest.rows, manifest.labels

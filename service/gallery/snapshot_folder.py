@@ -51,7 +51,7 @@ class SnapshotFolder:
         path = self.path(gallery.id, gallery.generation)
         try:
             manifest, index = snapshot.read(path, **index_options)
-            _verify(manifest, gallery)
+            verify_fit(manifest, gallery)
         except FileNotFoundError:
             return None
         except (snapshot.SnapshotError, OSError, ValueError, MemoryError) as error:
@@ -80,7 +80,12 @@ class SnapshotFolder:
                 path.unlink(missing_ok=True)
 
 
-def _verify(manifest: snapshot.Manifest, gallery: Gallery) -> None:
+def verify_fit(manifest: snapshot.Manifest, gallery: Gallery) -> None:
+    """See whether a snapshot is of this gallery as it stands.
+
+    Raises:
+        SnapshotError: it is not.
+    """
     found = (manifest.gallery_id, manifest.generation, manifest.model_id, manifest.dimension)
     expected = (gallery.id, gallery.generation, gallery.model_id, gallery.dimension)
     if found != expected:

@@ -5,7 +5,7 @@ import hashlib
 import random
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -16,7 +16,7 @@ from service.gallery.columns import Columns
 from service.gallery.galleries import Galleries
 from service.gallery.index import Frozen, GalleryIndex
 from service.gallery.scoring import unit_rows
-from service.gallery.snapshot_folder import SnapshotFolder
+from service.gallery.snapshot_folder import SnapshotFolder, verify_fit
 from service.integrity.report import Report
 from service.jobs.describing import Describer
 from service.store import changes as change_store
@@ -231,7 +231,11 @@ class Checker:
     async def _check_snapshot(self, gallery: Gallery, report: Report) -> None:
         path = self._snapshots.path(gallery.id, gallery.generation)
         try:
-            await asyncio.to_thread(snapshot.verify, path)
+            manifest = await asyncio.to_thread(snapshot.verify, path)
+            async with self._database.reading() as connection:
+                # Asked after it was read: it may have been written a moment ago.
+                now = await gallery_store.get_state(connection, gallery.id)
+            verify_fit(manifest, replace(gallery, change=now.change))
             report.checked["snapshots"] = 1
         except FileNotFoundError:
             report.checked["snapshots"] = 0
@@ -264,7 +268,8 @@ class Checker:
             done += len(page)
             progress(done)
         report.checked["described_again"] = done
-        known = set(report.found("broken_descriptor"))
+        # Where the frames are not those that were uploaded, the descriptor may be the part that is right.
+        known = set(report.found("broken_descriptor", "frame_rows"))
         report.note("foreign_descriptor", [one for one in foreign if str(one) not in known])
 
     async def _foreign(self, gallery: Gallery, model_id: str, ids: Sequence[uuid.UUID]) -> list[uuid.UUID]:

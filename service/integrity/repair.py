@@ -74,9 +74,8 @@ class Repairs:
             await self._generations.reindex(running)
             after = await self._checker.check(gallery.name, Depth(hashed=0, described=0))
         # What the second look did not look at again: contents of files.
-        left = after.findings + [
-            one for one in before.findings if one.kind == "frame_damaged" and one not in after.findings
-        ]
+        left = [one for one in after.findings if one.kind != "frame_damaged"]
+        left += [one for one in before.findings if one.kind == "frame_damaged"]
         gone = {(finding.kind, about) for finding in left for about in finding.about}
         mended = []
         for finding in before.findings:
@@ -88,16 +87,21 @@ class Repairs:
 
     async def _sweep(self, gallery: Gallery, report: Report) -> None:
         names = [name for name in report.found("unknown_file") if _is_digest(name)]
-        if names:
+        # Files that no row names may be what is left of a tracklet whose rows are wrong.
+        if names and not report.found("frame_rows"):
             await self._uploads.sweep(gallery.id, gallery.name, [bytes.fromhex(name) for name in names])
 
     async def _describe(self, running: RunningJob, gallery: Gallery, report: Report) -> None:
         """Describe again what has no sound descriptor of its own.
 
-        Every index hears of it as a deletion and an addition, in one transaction.
+        Every index hears of it as a deletion and an addition, in one transaction. Tracklets whose frame rows are wrong
+        are left: what their frames give now is not theirs.
         """
+        wrong = set(report.found("frame_rows"))
         for about in report.found("undescribed", "broken_descriptor", "foreign_descriptor"):
             running.check()
+            if about in wrong:
+                continue
             tracklet_id = uuid.UUID(about)
             found = await self._describer.describe_many(gallery, [tracklet_id], report.model_id)
             vector = found.vectors.get(tracklet_id)

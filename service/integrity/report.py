@@ -26,7 +26,7 @@ MENDABLE = {
     "undescribed": "It is described again from its frames.",
     "broken_descriptor": "It is described again from its frames.",
     "foreign_descriptor": "It is described again from its frames.",
-    "unknown_file": "The file is removed, if its name is that of a frame.",
+    "unknown_file": "The file is removed, if its name is that of a frame and every frame row is right.",
     "index_missing": "The index is built anew, in the next generation.",
     "index_extra": "The index is built anew, in the next generation.",
     "index_differs": "The index is built anew, in the next generation.",

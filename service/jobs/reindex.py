@@ -101,18 +101,25 @@ class Generations:
         """
         gallery = await self._gallery(running)
         async with self._alone(running, gallery):
-            generation = await self._existing(running)
+            # Kept by a run before a crash: there is no such generation any more to ask.
+            removed = running.job.parameters.get("removed") or await self._remove(running, gallery)
             async with self._database.transaction() as connection:
-                if not await job_store.lock_uncancelled(connection, running.job.id):
-                    raise JobCancelled
-                if not await generation_store.remove(connection, generation):
-                    raise JobRefused(
-                        f"Generation {generation.id} serves gallery {gallery.name}; activate another first."
-                    )
-                descriptors = await descriptor_store.purge(connection, gallery.id, generation.model_id)
-            await asyncio.to_thread(self._galleries.forget_snapshot, gallery.id, generation.number)
+                # Not under the gallery's row: who deletes a tracklet has its descriptors and waits for that row.
+                descriptors = await descriptor_store.purge(connection, gallery.id, removed["model_id"])
+            await asyncio.to_thread(self._galleries.forget_snapshot, gallery.id, removed["generation"])
         running.done = running.total = descriptors
-        return {"generation": generation.number, "generation_id": generation.id, "descriptors": descriptors}
+        return {**removed, "descriptors": descriptors}
+
+    async def _remove(self, running: RunningJob, gallery: Gallery) -> dict[str, Any]:
+        generation = await self._existing(running)
+        removed = {"generation": generation.number, "generation_id": generation.id, "model_id": generation.model_id}
+        async with self._database.transaction() as connection:
+            if not await job_store.lock_uncancelled(connection, running.job.id):
+                raise JobCancelled
+            if not await generation_store.remove(connection, generation):
+                raise JobRefused(f"Generation {generation.id} serves gallery {gallery.name}; activate another first.")
+            await job_store.remember(connection, running.job.id, {"removed": removed})
+        return removed
 
     async def _gallery(self, running: RunningJob) -> Gallery:
         async with self._database.reading() as connection:
@@ -221,13 +228,15 @@ class Generations:
                 while changes := await change_store.after(connection, gallery.id, generation.model_id, index.applied):
                     apply_changes(index, changes)
             await self._galleries.replace(served, index, generation.number, generation.model_id)
+        self._galleries.save_soon(served)
 
     async def _fill_holes(self, connection: AsyncConnection, build: _Build) -> None:
         """Add what was not described yet when the index was built, and is now."""
         gallery, model_id = build.gallery, build.generation.model_id
         if build.holes:
             # Later than the changes that were applied: one that is deleted since is no row, or a change to come.
-            build.index.add(await change_store.rows_of(connection, gallery.id, model_id, build.holes))
+            rows = await change_store.rows_of(connection, gallery.id, model_id, build.holes)
+            build.index.add([row for row in rows if row.tracklet_id not in build.index])
             left = set(await change_store.undescribed(connection, gallery.id, model_id))
             build.holes = [hole for hole in build.holes if hole in left and hole not in build.index]
 

@@ -78,7 +78,7 @@ async def numbers(connection: AsyncConnection) -> set[tuple[int, int]]:
 async def add(connection: AsyncConnection, gallery_id: int, model_id: str) -> Generation:
     """Open the gallery's next generation under `model_id`; it does not serve until `activate`."""
     # The gallery's row is locked, so that two at once get two numbers.
-    await connection.execute(select(GalleryRow.id).where(GalleryRow.id == gallery_id).with_for_update())
+    await connection.execute(select(GalleryRow.id).where(GalleryRow.id == gallery_id).with_for_update(key_share=True))
     newest = await connection.scalar(
         select(func.max(GenerationRow.number)).where(GenerationRow.gallery_id == gallery_id)
     )
@@ -110,7 +110,7 @@ async def activate(connection: AsyncConnection, generation: Generation) -> None:
 async def remove(connection: AsyncConnection, generation: Generation) -> bool:
     """Forget the generation; False if it serves. Locks the gallery's row, so that nobody activates it meanwhile."""
     serving = await connection.scalar(
-        select(GalleryRow.generation).where(GalleryRow.id == generation.gallery_id).with_for_update()
+        select(GalleryRow.generation).where(GalleryRow.id == generation.gallery_id).with_for_update(key_share=True)
     )
     if serving == generation.number:
         return False

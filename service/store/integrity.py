@@ -3,7 +3,8 @@
 import uuid
 from collections.abc import Sequence
 
-from sqlalchemy import distinct, func, select, text
+from sqlalchemy import distinct, func, literal, select, text
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.store.tables import DescriptorRow, FrameRow, TrackletRow
@@ -23,7 +24,8 @@ async def count(connection: AsyncConnection, gallery_id: int) -> tuple[int, int,
 
 
 async def with_wrong_frame_rows(connection: AsyncConnection, gallery_id: int) -> list[uuid.UUID]:
-    """Tracklets whose frames are not numbered from 0 to one less than their frame count."""
+    """Tracklets whose frames are not those that were uploaded: their numbers have gaps, or their digest is another."""
+    hashes = func.string_agg(FrameRow.sha256, aggregate_order_by(literal(b""), FrameRow.position))
     statement = (
         select(TrackletRow.id)
         .outerjoin(FrameRow, FrameRow.tracklet_id == TrackletRow.id)
@@ -33,6 +35,7 @@ async def with_wrong_frame_rows(connection: AsyncConnection, gallery_id: int) ->
             (func.count(FrameRow.position) != TrackletRow.frame_count)
             | (func.max(FrameRow.position) != TrackletRow.frame_count - 1)
             | (func.min(FrameRow.position) != 0)
+            | (func.sha256(hashes) != TrackletRow.frames_digest)
         )
         .order_by(TrackletRow.id)
     )
@@ -55,13 +58,15 @@ async def files_after(
 
 async def using(connection: AsyncConnection, gallery_id: int, digests: Sequence[bytes]) -> list[uuid.UUID]:
     """Tracklets of the gallery that have one of these files as a frame."""
+    # One array, where IN would make a parameter of each: PostgreSQL takes 65,535, and a folder may be lost as a whole.
+    wanted = select(text("hash")).select_from(text("unnest(CAST(:hashes AS bytea[])) AS hash"))
     statement = (
         select(FrameRow.tracklet_id)
-        .where(FrameRow.gallery_id == gallery_id, FrameRow.sha256.in_(digests))
+        .where(FrameRow.gallery_id == gallery_id, FrameRow.sha256.in_(wanted))
         .distinct()
         .order_by(FrameRow.tracklet_id)
     )
-    return list(await connection.scalars(statement))
+    return list(await connection.scalars(statement, {"hashes": list(digests)}))
 
 
 async def tracklets_after(

@@ -227,3 +227,18 @@ def test_filters_by_identity_labels_and_frames(fresh_service: RunningService) ->
             answer = client.get("/search", params={"query_id": query, "labels": labels})
             assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
             assert "labels" in answer.json()["errors"][0]["location"]
+
+
+def test_the_places_of_tracklets_that_were_just_deleted_elsewhere_go_to_the_next_ones(
+    fresh_service: RunningService,
+) -> None:
+    ids = [upload(fresh_service, seed)["id"] for seed in range(7)]
+    everyone = search(fresh_service, ids[0])["results"]
+    gone = {result["tracklet_id"] for result in everyone[:2]}
+    with fresh_service.database() as connection:
+        # Not through this service, whose index has not heard of it.
+        connection.execute("DELETE FROM tracklets WHERE id = ANY(%s::uuid[])", (list(gone),))
+    left = search(fresh_service, ids[0], k=3)["results"]
+    assert [result["tracklet_id"] for result in left] == [result["tracklet_id"] for result in everyone[2:5]]
+    assert [result["rank"] for result in left] == [1, 2, 3]
+    assert len(search(fresh_service, ids[0], k=20)["results"]) == 4

@@ -147,7 +147,7 @@ def test_lost_and_damaged_files_are_named_and_left_to_a_person(
     result = repair(running_service)
     assert result["mended"] == []
     assert kinds(result["left"])["frame_missing"] == 1
-    assert max(finding["count"] for finding in result["left"] if finding["kind"] == "frame_damaged") == 2
+    assert [finding["count"] for finding in result["left"] if finding["kind"] == "frame_damaged"] == [2]
     for tracklet, name in names.items():
         (folder / name).write_bytes(content[tracklet])
 
@@ -278,3 +278,67 @@ def test_another_process_hears_of_what_was_mended(postgres, data_folder: Path) -
             repair(one)
             wait_until(lambda: same(search(other, ids[0], gallery=GALLERY)["results"], before))
             wait_until(lambda: found(other) == {})
+
+
+def stored_state(running: RunningService, tracklet_id: str) -> tuple[bytes, list[tuple[Any, ...]]]:
+    """The descriptor and the frame rows of a tracklet."""
+    with running.database() as connection:
+        vector = connection.execute("SELECT vector FROM descriptors WHERE tracklet_id = %s", (tracklet_id,)).fetchone()
+        rows = connection.execute("SELECT * FROM frames WHERE tracklet_id = %s ORDER BY position", (tracklet_id,))
+        return vector[0], rows.fetchall()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE frames f SET sha256 = g.sha256, size = g.size FROM frames g"
+        " WHERE f.tracklet_id = %(own)s AND g.tracklet_id = %(other)s AND f.position = g.position",
+        "DELETE FROM frames WHERE tracklet_id = %(own)s AND position = 1 AND %(other)s <> ''",
+    ],
+    ids=["of another tracklet", "one lost"],
+)
+def test_wrong_frame_rows_cost_neither_the_descriptor_nor_the_files(
+    running_service: RunningService, ids: list[str], before: list[dict[str, Any]], damage: str
+) -> None:
+    vector, rows = stored_state(running_service, ids[1])
+    folder = running_service.data_directory / "frames" / GALLERY
+    files = {path.name for path in folder.iterdir()}
+    with running_service.database() as connection:
+        connection.execute(damage, {"own": ids[1], "other": ids[6]})
+        report = found(running_service)
+        assert (set(report), report["frame_rows"]) == ({"frame_rows", "unknown_file"}, {ids[1]})
+        result = repair(running_service)
+        assert (result["mended"], kinds(result["left"])["frame_rows"]) == ([], 1)
+        assert stored_state(running_service, ids[1])[0] == vector
+        assert {path.name for path in folder.iterdir()} == files
+        connection.execute("DELETE FROM frames WHERE tracklet_id = %s", (ids[1],))
+        places = ", ".join(["%s"] * len(rows[0]))
+        for row in rows:
+            connection.execute(f"INSERT INTO frames VALUES ({places})", row)
+
+
+def test_a_snapshot_of_another_gallery_is_named_and_written_again(
+    running_service: RunningService, before: list[dict[str, Any]]
+) -> None:
+    upload(running_service, 300, gallery="other")
+    galleries = running_service.service.galleries
+    paths = []
+    for name in (GALLERY, "other"):
+        served = galleries.find(name)
+        assert served is not None
+        paths.append(running_service.data_directory / "index" / f"{served.id}-{served.loaded.generation}.snapshot")
+        wait_until(paths[-1].exists)
+    paths[0].write_bytes(paths[1].read_bytes())
+    assert found(running_service) == {"snapshot_damaged": {paths[0].name}}
+    assert kinds(repair(running_service)["mended"]) == {"snapshot_damaged": 1}
+
+
+def test_more_lost_files_than_a_statement_has_parameters_are_counted(fresh_service: RunningService) -> None:
+    tracklet = upload(fresh_service, 1, frames=1, gallery=GALLERY)["id"]
+    with fresh_service.database() as connection:
+        connection.execute(
+            "INSERT INTO frames (tracklet_id, position, gallery_id, sha256, media_type, width, height, size)"
+            " SELECT id, number, gallery_id, sha256(number::text::bytea), 'image/jpeg', 8, 8, 9"
+            " FROM tracklets, generate_series(1, 70000) AS number"
+        )
+    assert found(fresh_service, describe=0)["frame_missing"] == {tracklet}
