@@ -2,6 +2,7 @@
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -78,18 +79,40 @@ def exact_cosine(row: IndexRow, query: np.ndarray) -> float:
     return float(stored @ sought / np.sqrt((stored @ stored) * (sought @ sought)))
 
 
-def brute_force(rows: list[IndexRow], query: np.ndarray, k: int) -> list[tuple[float, uuid.UUID]]:
-    """The best k by (-score, id)."""
-    ranked = sorted((-exact_cosine(row, query), row.tracklet_id) for row in rows)
-    return [(-negative, identifier) for negative, identifier in ranked[:k]]
+ROUNDING = 1e-12
+"""Scores that are closer than this cannot be told apart in float64."""
 
 
-def assert_same_ranking(hits: list[Hit], expected: list[tuple[float, uuid.UUID]]) -> None:
-    """Scores agree to rounding, and ids wherever two scores can be told apart or are exactly equal."""
-    assert [hit.score for hit in hits] == pytest.approx([score for score, _ in expected], abs=1e-12)
-    for hit, (score, identifier) in zip(hits, expected, strict=True):
-        rivals = [other for other, _ in expected if other != score and abs(other - score) < 1e-12]
-        assert rivals or hit.tracklet_id == identifier
+@dataclass(frozen=True)
+class Expected:
+    """All rows, ranked one by one in extended precision by (-score, id): score, id and vector; k are wanted."""
+
+    ranked: list[tuple[float, uuid.UUID, bytes]]
+    k: int
+
+
+def brute_force(rows: list[IndexRow], query: np.ndarray, k: int) -> Expected:
+    """Rank all rows."""
+    ranked = sorted((-exact_cosine(row, query), row.tracklet_id, row.vector) for row in rows)
+    return Expected([(-negative, identifier, vector) for negative, identifier, vector in ranked], k)
+
+
+def assert_same_ranking(hits: list[Hit], expected: Expected) -> None:
+    """Scores agree to rounding, each hit is a row of its score, and equal rows come by id without a gap."""
+    best = expected.ranked[: expected.k]
+    assert [hit.score for hit in hits] == pytest.approx([score for score, _, _ in best], abs=ROUNDING)
+    found = [hit.tracklet_id for hit in hits]
+    assert len(set(found)) == len(found)
+    scores = {identifier: score for score, identifier, _ in expected.ranked}
+    twins: dict[bytes, list[uuid.UUID]] = {}
+    vectors = {}
+    for _, identifier, vector in expected.ranked:
+        twins.setdefault(vector, []).append(identifier)
+        vectors[identifier] = vector
+    for place, (hit, (score, _, _)) in enumerate(zip(hits, best, strict=True)):
+        assert abs(scores[hit.tracklet_id] - score) < ROUNDING
+        before = [twin for twin in twins[vectors[hit.tracklet_id]] if twin < hit.tracklet_id]
+        assert set(before) <= set(found[:place])
 
 
 @pytest.fixture(autouse=True)

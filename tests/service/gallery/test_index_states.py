@@ -107,8 +107,10 @@ class MatrixStates(IndexStates):
     kind = "matrix"
 
 
+_BUDGET = settings(max_examples=12, stateful_step_count=20, deadline=None)
 TestFloatStates = IndexStates.TestCase
+TestFloatStates.settings = _BUDGET
 TestHalfStates = HalfStates.TestCase
+TestHalfStates.settings = _BUDGET
 TestMatrixStates = MatrixStates.TestCase
-for case in (TestFloatStates, TestHalfStates, TestMatrixStates):
-    case.settings = settings(max_examples=12, stateful_step_count=20, deadline=None)
+TestMatrixStates.settings = _BUDGET
