@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from service.api.schemas import Cursor, GalleryName, Schema, Text
 from service.api.served_model import Model
+from service.api.values import Cursor, GalleryName, Schema, Text
 from service.store.generations import Generation
 from service.store.jobs import Job
 from service.store.keys import ApiKey, Scope

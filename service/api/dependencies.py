@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from service.api.schemas import REPEATABLE
+from service.api.values import REPEATABLE
 from service.errors import FieldError, Forbidden, InvalidRequest, Unauthorized
 from service.runtime import Service
 from service.store import keys

@@ -10,7 +10,7 @@ from service.api.admin_schemas import JobAnswer
 from service.api.dependencies import AdminKey, ServiceDep, single_valued
 from service.api.json_body import json_body, read_json
 from service.api.problems import problems
-from service.api.schemas import GalleryName, Schema
+from service.api.values import GalleryName, Schema
 from service.errors import NotFound
 from service.integrity.checks import Depth
 from service.integrity.repair import REPAIR

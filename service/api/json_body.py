@@ -6,7 +6,7 @@ from fastapi import Request
 from pydantic import ValidationError
 
 from service.api.problems import field_errors
-from service.api.schemas import Schema
+from service.api.values import Schema
 from service.errors import BodyTooLarge, InvalidRequest, UnsupportedMediaType
 
 Document = TypeVar("Document", bound=Schema)

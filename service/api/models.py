@@ -14,7 +14,7 @@ from service.api.admin_schemas import ModelList, ModelPath, RegisteredModelAnswe
 from service.api.dependencies import AdminKey, ServiceDep, single_valued
 from service.api.json_body import read_json
 from service.api.problems import problems
-from service.api.schemas import Text
+from service.api.values import Text
 from service.errors import InsufficientStorage, NotFound, UnsupportedMediaType
 from service.runtime import Service
 from service.store import models as store

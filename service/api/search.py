@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from service.api.dependencies import ReadKey, ServiceDep, single_valued
 from service.api.multipart import Form, read_form
 from service.api.problems import field_errors, problems
-from service.api.schemas import REPEATABLE, Ranking, SearchParameters, TrackletSearchParameters
+from service.api.search_schemas import Ranking, SearchParameters, TrackletSearchParameters
+from service.api.values import REPEATABLE
 from service.errors import FieldError, InvalidRequest
 
 router = APIRouter(prefix="/search", tags=["search"], dependencies=[Depends(single_valued)])

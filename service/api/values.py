@@ -1,0 +1,118 @@
+"""The rules that a value must keep before anything sees it, as annotated types."""
+
+import math
+import unicodedata
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    WithJsonSchema,
+)
+
+EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
+_LONGEST_LABEL = 1000
+_LONGEST_TIME = 64
+
+
+def _plain_text(value: str) -> str:
+    """Refuse what PostgreSQL cannot store (NUL, lone surrogates) and what no name contains.
+
+    U+FFFD is what a decoder puts in the place of bytes that are not UTF-8.
+    """
+    if any(character == "\ufffd" or unicodedata.category(character) in ("Cc", "Cs") for character in value):
+        raise ValueError("must be UTF-8 without control characters, NUL or lone surrogates")
+    return value
+
+
+def _short(value: object) -> object:
+    if isinstance(value, str) and len(value) > _LONGEST_TIME:
+        raise ValueError(f"must not be longer than {_LONGEST_TIME} characters")
+    return value
+
+
+def _sensible_time(value: datetime) -> datetime:
+    if value < EARLIEST:
+        raise ValueError("must not be before the year 1900")
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must not be after the year 9999") from None
+
+
+Text = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain_text)]
+ExternalId = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_plain_text)]
+GalleryName = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$",
+        description="lower-case letters, digits, `-` and `_`; at most 63",
+        examples=["default"],
+    ),
+]
+Moment = Annotated[
+    AwareDatetime,
+    BeforeValidator(_short),
+    AfterValidator(_sensible_time),
+    Field(description="RFC 3339, with time zone"),
+]
+Cursor = Annotated[str, Field(max_length=200, description="`next_cursor` of the page before.")]
+REPEATABLE = ("camera_id", "exclude_camera_id", "identity")
+"""Options that may be given several times."""
+
+
+def _label(value: object) -> object:
+    """One rule and one message, where a union of types would give one for each."""
+    if isinstance(value, str) and len(value) <= _LONGEST_LABEL:
+        return _plain_text(value)
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int) and abs(value) <= 2**53:
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    raise ValueError(
+        f"must be a text of at most {_LONGEST_LABEL} characters, a finite number up to 2^53, true, false or null"
+    )
+
+
+Label = Annotated[
+    Any,
+    AfterValidator(_label),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "maxLength": _LONGEST_LABEL},
+                {"type": "number", "minimum": -(2**53), "maximum": 2**53},
+                {"type": "boolean"},
+                {"type": "null"},
+            ]
+        }
+    ),
+]
+
+
+_LABELS: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[Text, Label])
+
+
+def json_labels(value: str) -> str:
+    try:
+        _LABELS.validate_json(value)
+    except ValidationError as error:
+        found = error.errors()[0]
+        where = ".".join(str(part) for part in found["loc"])
+        raise ValueError(f"must be a JSON object of labels: {where + ': ' if where else ''}{found['msg']}") from None
+    return value
+
+
+class Schema(BaseModel):
+    """Common to what clients send: unknown fields are refused, since they are misspelt ones."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
