@@ -6,8 +6,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from service.errors import NotFound
 from service.gallery.filters import Filters
 from service.gallery.galleries import Galleries
@@ -16,8 +14,8 @@ from service.gallery.served import Loaded
 from service.ingest.uploads import Uploads
 from service.metrics import Metrics
 from service.store import models as model_store
-from service.store import tracklets as store
 from service.store.database import Database
+from service.store.lookups import TrackletLookup
 from service.store.models import ModelRecord
 from service.store.tracklets import StoredTracklet
 
@@ -82,6 +80,7 @@ class Search:
         self._galleries = galleries
         self._uploads = uploads
         self._metrics = metrics
+        self._tracklets = TrackletLookup(database)
         self._models: dict[str, ModelRecord] = {}
 
     async def by_tracklet(self, query_id: uuid.UUID, options: SearchOptions) -> Answer:
@@ -120,9 +119,8 @@ class Search:
                 found = await loaded.search(replace(question, k=wanted))
             hits = [hit for hit in found if options.min_score is None or hit.score >= options.min_score]
             with self._metrics.stage("rows"):
-                async with self._database.reading() as connection:
-                    rows = await store.find_many(connection, [hit.tracklet_id for hit in hits])
-                    model = await self._model(connection, loaded.model_id)
+                rows = await self._tracklets.find([hit.tracklet_id for hit in hits])
+                model = await self._model(loaded.model_id)
             present = [(hit, rows[hit.tracklet_id]) for hit in hits if hit.tracklet_id in rows]
             if len(present) >= question.k or len(hits) < wanted:
                 break
@@ -132,8 +130,9 @@ class Search:
         results = [RankedTracklet(rank, hit.score, row) for rank, (hit, row) in places]
         return Answer(results, model, loaded.generation)
 
-    async def _model(self, connection: AsyncConnection, model_id: str) -> ModelRecord:
+    async def _model(self, model_id: str) -> ModelRecord:
         """What the database says of a model, asked once in the life of a service."""
         if model_id not in self._models:
-            self._models[model_id] = await model_store.get(connection, model_id)
+            async with self._database.reading() as connection:
+                self._models[model_id] = await model_store.get(connection, model_id)
         return self._models[model_id]
