@@ -19,6 +19,7 @@ from model.devices import resolve_device
 from service.embedding.models import Models
 from service.embedding.registry import ModelRegistry, register_default
 from service.errors import DatabaseUnavailable, StartupError
+from service.gallery.demand import Demand
 from service.gallery.following import Follower
 from service.gallery.galleries import Galleries
 from service.gallery.ranking import Search
@@ -132,6 +133,12 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
     registry = ModelRegistry(database, files, models, settings.max_model_bytes)
     metrics.watch_queue(lambda: models.load)
 
+    demand = Demand()
+
+    def count_questions(questions: int) -> None:
+        demand.note()
+        metrics.batch_questions.observe(questions)
+
     snapshots = SnapshotFolder(settings.folder("index"))
     galleries = Galleries(
         database,
@@ -142,7 +149,7 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
             "device": index_device,
             "scratch": settings.folder("index"),
         },
-        on_batch=metrics.batch_questions.observe,
+        on_batch=count_questions,
     )
     parts.push_async_callback(galleries.close)
     follower = Follower(
@@ -169,7 +176,7 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
     parts.callback(uploads.close)
     _in_background(_sweep_once(uploads), "frame sweep", parts)
 
-    describer = Describer(database, frames, models, settings.frame_cap)
+    describer = Describer(database, frames, models, settings.frame_cap, lambda: demand.recent)
     parts.callback(describer.close)
     generations = reindex.Generations(database, galleries, describer)
     checker = Checker(database, frames, galleries, snapshots, describer)

@@ -11,6 +11,11 @@ from model.checkpoint import model_id
 
 Precision = Literal["float32", "bfloat16"]
 
+_BATCH_ON_A_CORE = 2
+"""It fits a core's cache then: `tiny` on two cores, 65 clips a second by twos, 57 by eights, 38 by sixteens."""
+
+_BATCH_ON_A_GPU = 16
+
 
 class EmbeddingBackend(Protocol):
     """A model that is loaded and ready.
@@ -21,6 +26,7 @@ class EmbeddingBackend(Protocol):
         clip_length: frames T of a clip.
         dimension: length D of a descriptor.
         parallel: batches that are worth computing at the same time: one for each core, one for a GPU.
+        batch: clips in a batch that are worth computing together.
     """
 
     model_id: str
@@ -28,6 +34,7 @@ class EmbeddingBackend(Protocol):
     clip_length: int
     dimension: int
     parallel: int
+    batch: int
 
     def embed(self, clips: Tensor, at_once: int = 1) -> Tensor:
         """Describe clips: (C, T, 3, H, W) float32 on the CPU -> (C, D) float32 on the CPU, not normalised.
@@ -56,7 +63,9 @@ class TorchBackend:
         self.clip_length = network.config.clip_length
         self.dimension = network.config.descriptor_dim
         self._cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self.parallel = self._cores if self.device.type == "cpu" else 1
+        on_cpu = self.device.type == "cpu"
+        self.parallel = self._cores if on_cpu else 1
+        self.batch = _BATCH_ON_A_CORE if on_cpu else _BATCH_ON_A_GPU
 
     def embed(self, clips: Tensor, at_once: int = 1) -> Tensor:
         """As `EmbeddingBackend.embed`."""

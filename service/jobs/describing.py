@@ -6,9 +6,9 @@ import os
 import threading
 import uuid
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,10 +37,6 @@ log = structlog.get_logger(__name__)
 
 TRACKLETS_AT_ONCE = 8
 """Tracklets that are read, decoded, embedded and written down together."""
-
-_CLIPS_AT_ONCE = 16
-_CLIPS_AT_ONCE_ON_A_CORE = 2
-"""It fits a core's cache then: `tiny` on two cores, 65 clips a second by twos, 57 by eights, 38 by sixteens."""
 
 _NICE = 15
 """A thirtieth of a request's claim on a core. Not 19: a thread that starves may hold the interpreter's lock."""
@@ -83,19 +79,30 @@ class Described:
 class Describer:
     """Describes stored tracklets from their frames, exactly as an upload does.
 
-    Works on threads of its own that give way to requests.
+    Works on threads of its own that give way to requests. While searches are asked it leaves half of the cores to
+    them: low priority alone would still share the caches and the way to memory with them.
 
     Args:
         frame_cap: frames of a tracklet that are embedded, as for uploads.
+        searched: whether searches are being asked at the moment.
     """
 
-    def __init__(self, database: Database, frame_store: FrameStore, models: Models, frame_cap: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        frame_store: FrameStore,
+        models: Models,
+        frame_cap: int,
+        searched: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._database = database
         self._frame_store = frame_store
         self._models = models
         self._frame_cap = frame_cap
         self._cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self._threads = ThreadPoolExecutor(self._cores, thread_name_prefix="describe", initializer=_give_way)
+        self._searched = searched
+        self._half = asyncio.Semaphore(max(1, self._cores // 2))
         # A GPU computes one batch at a time; the other threads decode meanwhile.
         self._computing = asyncio.Semaphore(models.default.backend.parallel)
 
@@ -137,7 +144,8 @@ class Describer:
         async with nullcontext(connection) if connection else self._database.reading() as reader:
             digests = await store.frame_digests(reader, tracklet_ids)
         loop = asyncio.get_running_loop()
-        clips, failed = await loop.run_in_executor(self._threads, self._prepare, gallery.name, digests, backend)
+        async with self._turn():
+            clips, failed = await loop.run_in_executor(self._threads, self._prepare, gallery.name, digests, backend)
         if failed:
             # Whoever deletes a tracklet removes its files afterwards: those are not lost.
             async with nullcontext(connection) if connection else self._database.reading() as reader:
@@ -145,7 +153,7 @@ class Describer:
             failed = [loss for loss in failed if loss.tracklet_id in stored]
         vectors: dict[uuid.UUID, NDArray[np.float32]] = {}
         if clips:
-            async with self._computing:
+            async with self._turn(), self._computing:
                 vectors = await loop.run_in_executor(self._threads, _embed, backend, clips, self._cores)
         return Described(vectors, tuple(failed))
 
@@ -184,6 +192,15 @@ class Describer:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
         return Filled(described, tuple(failed))
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Wait until a core may be used."""
+        if self._searched():
+            async with self._half:
+                yield
+        else:
+            yield
 
     def _prepare(
         self, gallery: str, digests: dict[uuid.UUID, list[bytes]], backend: EmbeddingBackend
@@ -228,8 +245,7 @@ def _embed(
     backend: EmbeddingBackend, clips: dict[uuid.UUID, Tensor], at_once: int
 ) -> dict[uuid.UUID, NDArray[np.float32]]:
     together = torch.cat(list(clips.values()))
-    size = _CLIPS_AT_ONCE if backend.parallel == 1 else _CLIPS_AT_ONCE_ON_A_CORE
-    features = torch.cat([backend.embed(batch, at_once) for batch in torch.split(together, size)])
+    features = torch.cat([backend.embed(batch, at_once) for batch in torch.split(together, backend.batch)])
     counts = torch.tensor([len(some) for some in clips.values()])
     return dict(zip(clips, mean_of_clips(features, counts).numpy(), strict=True))
 
