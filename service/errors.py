@@ -155,7 +155,7 @@ class IndexNotReady(Unavailable):
 
 
 class GalleryMoved(Unavailable):
-    """The gallery was switched to another model while the request was worked on."""
+    """The gallery came to want descriptors of other models while the request was worked on."""
 
     code, title = "gallery_moved", "The gallery was switched to another model"
 

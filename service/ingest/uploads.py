@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sqlalchemy.exc import IntegrityError
 
 from service.embedding.models import Models
-from service.errors import ExternalIdConflict, GalleryMoved, NotFound
+from service.errors import ExternalIdConflict, GalleryMoved, ModelConflict, NotFound
 from service.gallery.galleries import Galleries
 from service.ingest.frames import Frames, digest_of, prepare_frames
 from service.ingest.images import ImageLimits
@@ -102,7 +102,7 @@ class Uploads:
         """Store a tracklet.
 
         Returns:
-            The tracklet, the model it was described by, and whether it is new: the same external id with the same
+            The tracklet, the model that serves it, and whether it is new: the same external id with the same
             frames gives the tracklet that is there.
 
         Raises:
@@ -112,18 +112,38 @@ class Uploads:
         existing, gallery = await self._existing(upload, contents)
         if existing is not None:
             return existing, gallery.model_id, False
+        frames, vector = await self.describe(contents, gallery.model_id)
+        vectors = {gallery.model_id: vector}
         while True:
+            for missing in gallery.models - vectors.keys():
+                vectors[missing] = await self._describe_too(contents, gallery, missing)
             try:
-                return await self._store(upload, contents, gallery)
+                return await self._store(upload, contents, gallery, frames, vectors)
             except GalleryMoved:
-                # Switched to another model while this was embedded: describe it by that one.
+                # A job began or ended moving it to another model while this was embedded.
                 async with self._database.reading() as connection:
                     gallery = await gallery_store.get_state(connection, gallery.id)
 
+    async def _describe_too(self, contents: Sequence[bytes], gallery: Gallery, model_id: str) -> NDArray[np.float32]:
+        """Describe an upload by one more model: that of a generation that is joining, or has begun to serve since."""
+        try:
+            # Frames are prepared anew: models differ in how.
+            _, vector = await self.describe(contents, model_id)
+        except ModelConflict as error:
+            raise ModelConflict(
+                f"Gallery {gallery.name} is moving to model {model_id}, which this service cannot load, so nothing was "
+                f"stored. {error} Or cancel the job that moves the gallery, and send the tracklet again."
+            ) from error
+        return vector
+
     async def _store(
-        self, upload: Upload, contents: Sequence[bytes], gallery: Gallery
+        self,
+        upload: Upload,
+        contents: Sequence[bytes],
+        gallery: Gallery,
+        frames: Frames,
+        vectors: Mapping[str, NDArray[np.float32]],
     ) -> tuple[StoredTracklet, str, bool]:
-        frames, vector = await self.describe(contents, gallery.model_id)
         new = NewTracklet(
             id=uuid.uuid4(),
             camera=upload.camera,
@@ -134,8 +154,7 @@ class Uploads:
             labels=upload.labels,
             frames=frames.records,
             frames_digest=frames.digest,
-            model_id=gallery.model_id,
-            vector=vector.astype("<f4").tobytes(),
+            descriptors={model_id: vectors[model_id].astype("<f4").tobytes() for model_id in gallery.models},
         )
         try:
             # A client that hangs up must not leave half of this behind.

@@ -8,14 +8,13 @@ import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, nullcontext, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import numpy as np
 import structlog
 import torch
 from numpy.typing import NDArray
-from sqlalchemy.ext.asyncio import AsyncConnection
 from torch import Tensor
 
 from model.clips import spread_evenly
@@ -125,31 +124,22 @@ class Describer:
             raise NotFound(f"There is no tracklet {tracklet_id}.")
         return described.vectors[tracklet_id]
 
-    async def describe_many(
-        self,
-        gallery: Gallery,
-        tracklet_ids: Sequence[uuid.UUID],
-        model_id: str,
-        connection: AsyncConnection | None = None,
-    ) -> Described:
+    async def describe_many(self, gallery: Gallery, tracklet_ids: Sequence[uuid.UUID], model_id: str) -> Described:
         """Describe stored tracklets together; nothing is stored.
-
-        Args:
-            connection: to read with, for a caller that holds a lock others wait for, each with a connection.
 
         Raises:
             ModelConflict: the model's weights cannot be loaded.
         """
         backend = (await self._models.get(model_id)).backend
-        async with nullcontext(connection) if connection else self._database.reading() as reader:
-            digests = await store.frame_digests(reader, tracklet_ids)
+        async with self._database.reading() as connection:
+            digests = await store.frame_digests(connection, tracklet_ids)
         loop = asyncio.get_running_loop()
         async with self._turn():
             clips, failed = await loop.run_in_executor(self._threads, self._prepare, gallery.name, digests, backend)
         if failed:
             # Whoever deletes a tracklet removes its files afterwards: those are not lost.
-            async with nullcontext(connection) if connection else self._database.reading() as reader:
-                stored = await store.frame_digests(reader, [loss.tracklet_id for loss in failed])
+            async with self._database.reading() as connection:
+                stored = await store.frame_digests(connection, [loss.tracklet_id for loss in failed])
             failed = [loss for loss in failed if loss.tracklet_id in stored]
         vectors: dict[uuid.UUID, NDArray[np.float32]] = {}
         if clips:
