@@ -185,7 +185,8 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
     parts.push_async_callback(jobs.close)
 
     log.info("service started", **_described(model), device=device, data_dir=str(settings.data_dir))
-    search = Search(database, galleries, uploads, metrics)
+    search = Search(database, galleries, uploads, metrics, settings.max_rerank_top)
+    parts.callback(search.close)
     admission = Admission(settings.max_uploads)
     return Service(
         settings,

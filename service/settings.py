@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     max_clock_skew_seconds: Annotated[float, Field(ge=0)] = 300.0
     max_uploads: Annotated[int, Field(ge=1)] = Field(default=32, description="requests with a body, read at a time")
 
+    # Limits on what one search may ask for.
+    max_rerank_top: Annotated[int, Field(ge=1, le=10_000)] = Field(default=1000, description="rows re-ranked")
+
     max_model_bytes: Annotated[int, Field(ge=1024)] = Field(default=2048 * MEBIBYTE, description="one weights file")
 
     # Embedding.
