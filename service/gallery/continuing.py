@@ -17,7 +17,7 @@ from service.gallery.index import Hit, Question
 if TYPE_CHECKING:
     from service.gallery.ranking import SearchOptions
 
-_LAYOUT = struct.Struct(">d16sq16s")  # score, id, generation, mark
+_LAYOUT = struct.Struct(">d16sIq16s")  # score, id, rank, generation, mark
 _CHECK_BYTES = 4
 _FREE = ("k", "cursor")
 """Options that may differ from page to page."""
@@ -32,14 +32,14 @@ def mark_of(question: Question, options: "SearchOptions") -> bytes:
     return hashlib.blake2b(text.encode() + question.query.tobytes(), digest_size=16).digest()
 
 
-def encode(last: Hit, generation: int, mark: bytes) -> str:
-    """The cursor that goes on after `last`."""
-    content = _LAYOUT.pack(last.score, last.tracklet_id.bytes, generation, mark)
+def encode(last: Hit, rank: int, generation: int, mark: bytes) -> str:
+    """The cursor that goes on after `last`, which was shown at `rank`."""
+    content = _LAYOUT.pack(last.score, last.tracklet_id.bytes, rank, generation, mark)
     return base64.urlsafe_b64encode(content + _check(content)).decode()
 
 
-def decode(cursor: str, generation: int, mark: bytes) -> Hit:
-    """The place after which to go on in the ranking that `generation` and `mark` name.
+def decode(cursor: str, generation: int, mark: bytes) -> tuple[Hit, int]:
+    """The place after which to go on in the ranking that `generation` and `mark` name, and its rank.
 
     Raises:
         InvalidRequest: the cursor is not one of ours.
@@ -49,7 +49,7 @@ def decode(cursor: str, generation: int, mark: bytes) -> Hit:
     try:
         raw = base64.b64decode(cursor, altchars=b"-_", validate=True)
         content, check = raw[:-_CHECK_BYTES], raw[-_CHECK_BYTES:]
-        score, identifier, its_generation, its_mark = _LAYOUT.unpack(content)
+        score, identifier, rank, its_generation, its_mark = _LAYOUT.unpack(content)
         if check != _check(content) or not math.isfinite(score):
             raise ValueError("altered")
     except (ValueError, struct.error):
@@ -63,7 +63,7 @@ def decode(cursor: str, generation: int, mark: bytes) -> Hit:
         raise CursorExpired(
             "The cursor is of another query or of other options. Repeat all but `k` as they were, or begin anew."
         )
-    return Hit(uuid.UUID(bytes=identifier), score)
+    return Hit(uuid.UUID(bytes=identifier), score), rank
 
 
 def _check(content: bytes) -> bytes:

@@ -27,6 +27,9 @@ from service.store.database import Database
 from service.store.models import ModelRecord
 from service.store.tracklets import StoredTracklet
 
+PAGE_PLACES = 1000
+"""Places of an answer at most."""
+
 _RERANK_THREADS = 2
 
 
@@ -165,8 +168,10 @@ class Search:
             As `by_tracklet`, before the first page.
         """
         loaded, question = await self._about_tracklet(query_id, options)
+        # A re-ranked answer is one page.
+        page = PAGE_PLACES if options.rerank is None else places
         while True:
-            options = replace(options, k=min(places, options.k))
+            options = replace(options, k=min(page, places))
             answer = await self._answer(loaded, question, options)
             yield answer
             places -= len(answer.results)
@@ -187,9 +192,9 @@ class Search:
         return await self._ranked(loaded, question, options)
 
     async def _ranked(self, loaded: Loaded, question: Question, options: SearchOptions) -> Answer:
-        after = None
+        after, rank = None, 0
         if options.cursor is not None:
-            after = continuing.decode(options.cursor, loaded.generation, continuing.mark_of(question, options))
+            after, rank = continuing.decode(options.cursor, loaded.generation, continuing.mark_of(question, options))
         # One more than is shown tells whether there is a next page.
         asked = replace(question, k=options.k + 1, after=after, best_of_identity=options.best_of_identity)
         while True:
@@ -203,10 +208,11 @@ class Search:
                 break
             # Another process deleted some a moment ago: the next ones belong in their places.
             asked = replace(asked, without=asked.without | gone)
-        results = [RankedTracklet(rank, hit.score, rows[hit.tracklet_id]) for rank, hit in enumerate(shown, start=1)]
+        results = [RankedTracklet(n, hit.score, rows[hit.tracklet_id]) for n, hit in enumerate(shown, start=rank + 1)]
         cursor = None
         if len(hits) > options.k:
-            cursor = continuing.encode(shown[-1], loaded.generation, continuing.mark_of(question, options))
+            mark = continuing.mark_of(question, options)
+            cursor = continuing.encode(shown[-1], rank + len(shown), loaded.generation, mark)
         return Answer(results, model, loaded.generation, cursor)
 
     async def _reranked(self, loaded: Loaded, question: Question, options: SearchOptions, how: RerankOptions) -> Answer:
