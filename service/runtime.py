@@ -39,6 +39,7 @@ from service.store import models as model_store
 from service.store.database import Database
 from service.store.embedded import EmbeddedPostgres, PostgresError
 from service.store.frames import FrameStore
+from service.store.lookups import KeyLookup
 from service.store.model_files import ModelFiles
 from service.store.models import ModelRecord
 
@@ -55,6 +56,7 @@ class Service:
     settings: Settings
     metrics: Metrics
     database: Database
+    callers: KeyLookup
     model: ModelRecord
     models: Models
     registry: ModelRegistry
@@ -192,6 +194,7 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
         settings,
         metrics,
         database,
+        KeyLookup(database),
         model,
         models,
         registry,

@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any
 
 import torch
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.errors import FieldError, InvalidRequest, NotFound
 from service.gallery import continuing
@@ -22,8 +21,8 @@ from service.gallery.served import Loaded
 from service.ingest.uploads import Uploads
 from service.metrics import Metrics
 from service.store import models as model_store
-from service.store import tracklets as store
 from service.store.database import Database
+from service.store.lookups import TrackletLookup
 from service.store.models import ModelRecord
 from service.store.tracklets import StoredTracklet
 
@@ -110,6 +109,7 @@ class Search:
         self._database = database
         self._galleries = galleries
         self._metrics = metrics
+        self._tracklets = TrackletLookup(database)
         self._rerank_limit = rerank_limit
         self._models: dict[str, ModelRecord] = {}
         # One core each: the numbers are then the same whatever else runs, and searches keep the other cores.
@@ -255,14 +255,14 @@ class Search:
 
     async def _rows(self, hits: Sequence[Hit], loaded: Loaded) -> tuple[dict[uuid.UUID, StoredTracklet], ModelRecord]:
         with self._metrics.stage("rows"):
-            async with self._database.reading() as connection:
-                rows = await store.find_many(connection, [hit.tracklet_id for hit in hits])
-                return rows, await self._model(connection, loaded.model_id)
+            rows = await self._tracklets.find([hit.tracklet_id for hit in hits])
+            return rows, await self._model(loaded.model_id)
 
-    async def _model(self, connection: AsyncConnection, model_id: str) -> ModelRecord:
+    async def _model(self, model_id: str) -> ModelRecord:
         """What the database says of a model, asked once in the life of a service."""
         if model_id not in self._models:
-            self._models[model_id] = await model_store.get(connection, model_id)
+            async with self._database.reading() as connection:
+                self._models[model_id] = await model_store.get(connection, model_id)
         return self._models[model_id]
 
 
