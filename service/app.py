@@ -16,6 +16,7 @@ from service.api import (
     models,
     search,
     search_batch,
+    search_export,
     tracklets,
     verify,
 )
@@ -68,6 +69,7 @@ def create_app(settings: Settings) -> FastAPI:
         tracklets.router,
         search.router,
         search_batch.router,
+        search_export.router,
         verify.router,
         admin.router,
         generations.router,

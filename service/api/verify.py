@@ -4,17 +4,18 @@ import time
 import uuid
 from typing import Any
 
-from fastapi import APIRouter, Depends, Request
-from pydantic import BaseModel, Field, ValidationError
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field
 
-from service.api.dependencies import ReadKey, ServiceDep, single_valued
+from service.api.dependencies import ReadKey, ServiceDep
 from service.api.json_body import json_body, read_json
 from service.api.multipart import Form, read_form
-from service.api.problems import field_errors, problems
+from service.api.problems import problems
+from service.api.query import parse_options
 from service.api.values import GalleryName, Schema
 from service.errors import FieldError, InvalidRequest
 
-router = APIRouter(prefix="/verify", tags=["search"], dependencies=[Depends(single_valued)])
+router = APIRouter(prefix="/verify", tags=["search"])
 
 
 class VerifyParameters(Schema):
@@ -105,14 +106,7 @@ def _parse(form: Form) -> FramesParameters:
     Raises:
         InvalidRequest: one is wrong or there twice, or there are not two tracklets in all.
     """
-    for name, values in form.fields.items():
-        if len(values) > 1:
-            raise InvalidRequest(f"{name!r} is given more than once.", [FieldError(name, "given twice")])
-    try:
-        given = FramesParameters.model_validate({name: values[0] for name, values in form.fields.items()})
-    except ValidationError as error:
-        errors = field_errors(error)
-        raise InvalidRequest(f"{errors[0].location}: {errors[0].message}", errors) from None
+    given = parse_options(FramesParameters, form.fields)
     if bool(form.other_frames) == (given.tracklet_id is not None):
         message = "besides `frames`, send either `other_frames` or `tracklet_id`"
         raise InvalidRequest(f"Two tracklets are compared: {message}.", [FieldError("other_frames", message)])

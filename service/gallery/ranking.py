@@ -253,7 +253,9 @@ class Search:
             raise InvalidRequest(f"k {message}.", [FieldError("k", message)])
         return top
 
-    async def _rows(self, hits: Sequence[Hit], loaded: Loaded) -> tuple[dict[uuid.UUID, StoredTracklet], ModelRecord]:
+    async def _rows(
+        self, hits: Sequence[Hit], loaded: Loaded
+    ) -> tuple[Mapping[uuid.UUID, StoredTracklet], ModelRecord]:
         with self._metrics.stage("rows"):
             rows = await self._tracklets.find([hit.tracklet_id for hit in hits])
             return rows, await self._model(loaded.model_id)
