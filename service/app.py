@@ -6,7 +6,20 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from service.api import admin, generations, health, integrity, jobs, keys, models, search, tracklets
+from service.api import (
+    admin,
+    generations,
+    health,
+    integrity,
+    jobs,
+    keys,
+    models,
+    search,
+    search_batch,
+    search_export,
+    tracklets,
+    verify,
+)
 from service.api.middleware import BodyLimit, RequestContext
 from service.api.problems import Problem, install_problem_handlers
 from service.errors import StartupError
@@ -55,6 +68,9 @@ def create_app(settings: Settings) -> FastAPI:
     for router in (
         tracklets.router,
         search.router,
+        search_batch.router,
+        search_export.router,
+        verify.router,
         admin.router,
         generations.router,
         models.router,

@@ -103,6 +103,12 @@ class ModelConflict(ServiceError):
     status, code, title = 409, "model_conflict", "Descriptors of different models are never compared"
 
 
+class CursorExpired(ServiceError):
+    """The cursor of a search is of another query, other options or another generation."""
+
+    status, code, title = 409, "cursor_expired", "The cursor does not go on with this ranking"
+
+
 class InvalidWeights(ServiceError):
     """A file is not a weights file that can be used."""
 

@@ -19,6 +19,7 @@ from model.devices import resolve_device
 from service.embedding.models import Models
 from service.embedding.registry import ModelRegistry, register_default
 from service.errors import DatabaseUnavailable, StartupError
+from service.export.sheets import Sheets
 from service.gallery.demand import Demand
 from service.gallery.following import Follower
 from service.gallery.galleries import Galleries
@@ -66,6 +67,7 @@ class Service:
     frames: FrameStore
     admission: Admission
     search: Search
+    sheets: Sheets
     jobs: JobQueue
     checker: Checker
     parts: AsyncExitStack
@@ -163,13 +165,14 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
     parts.push_async_callback(follower.close)
 
     frames = FrameStore(settings.folder("frames"))
+    limits = ImageLimits(settings.min_frame_side, settings.max_frame_side, settings.max_pixels)
     uploads = Uploads(
         database,
         frames,
         models,
         galleries,
         metrics,
-        ImageLimits(settings.min_frame_side, settings.max_frame_side, settings.max_pixels),
+        limits,
         settings.frame_cap,
         settings.decode_threads,
     )
@@ -194,7 +197,10 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
     parts.push_async_callback(jobs.close)
 
     log.info("service started", **_described(model), device=device, data_dir=str(settings.data_dir))
-    search = Search(database, galleries, uploads, metrics)
+    search = Search(database, galleries, uploads, metrics, settings.max_rerank_top)
+    parts.callback(search.close)
+    sheets = Sheets(database, frames, limits)
+    parts.callback(sheets.close)
     admission = Admission(settings.max_uploads)
     return Service(
         settings,
@@ -209,6 +215,7 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
         frames,
         admission,
         search,
+        sheets,
         jobs,
         checker,
         parts,

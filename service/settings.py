@@ -66,6 +66,14 @@ class Settings(BaseSettings):
     max_clock_skew_seconds: Annotated[float, Field(ge=0)] = 300.0
     max_uploads: Annotated[int, Field(ge=1)] = Field(default=32, description="requests with a body, read at a time")
 
+    # Limits on what one search may ask for.
+    max_rerank_top: Annotated[int, Field(ge=1, le=10_000)] = Field(default=1000, description="rows re-ranked")
+    max_batch_queries: Annotated[int, Field(ge=1, le=1000)] = Field(default=100, description="queries in one batch")
+    max_export_places: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        default=10_000, description="places in one CSV or JSON export"
+    )
+    max_sheet_places: Annotated[int, Field(ge=1, le=500)] = Field(default=50, description="places on a contact sheet")
+
     max_model_bytes: Annotated[int, Field(ge=1024)] = Field(default=2048 * MEBIBYTE, description="one weights file")
 
     # Embedding.

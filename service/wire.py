@@ -36,11 +36,12 @@ class TrackletPage(_Answer):
 
 
 class Match(_Answer):
-    """One line of a ranking; `score` is a cosine similarity."""
+    """One line of a ranking; `score` is a cosine similarity, and a re-ranked one is ordered by `rerank_distance`."""
 
     rank: int
     tracklet_id: str
     score: float
+    rerank_distance: float | None = None
     camera_id: str
     identity: str | None = None
     external_id: str | None = None
@@ -59,6 +60,15 @@ class ServedModel(_Answer):
     source: str | None = None
 
 
+class Rerank(_Answer):
+    """What re-ranking did: `top` rows took part."""
+
+    method: str | None = None
+    expand: int | None = None
+    top: int
+    took_ms: float
+
+
 class Ranking(_Answer):
     """The answer to a search, and the model and generation that gave it; earlier services name the id alone."""
 
@@ -68,6 +78,8 @@ class Ranking(_Answer):
     generation: int
     took_ms: float
     results: list[Match]
+    rerank: Rerank | None = None
+    next_cursor: str | None = None
 
 
 class Job(_Answer):

@@ -5,10 +5,11 @@ import time
 from fastapi import APIRouter, Request
 
 from service.api.dependencies import ReadKey, ServiceDep
+from service.api.json_body import json_body, read_json
 from service.api.multipart import Form, read_form
 from service.api.problems import problems
 from service.api.query import parse_options, query_options, read_query
-from service.api.search_schemas import Ranking, SearchParameters, TrackletSearchParameters
+from service.api.search_schemas import ExamplesParameters, Ranking, SearchParameters, TrackletSearchParameters
 from service.errors import FieldError, InvalidRequest
 
 router = APIRouter(prefix="/search", tags=["search"])
@@ -70,6 +71,20 @@ async def search_by_frames(request: Request, caller: ReadKey, service: ServiceDe
         parameters = _parse_options(request, form)
         answer = await service.search.by_frames(form.frames, parameters.options())
     return Ranking.of(answer, parameters.gallery, None, _milliseconds_since(began))
+
+
+@router.post(
+    "/examples",
+    operation_id="searchByExamples",
+    responses=problems(401, 403, 404, 409, 413, 415, 422, 503),
+    openapi_extra=json_body(ExamplesParameters),
+)
+async def search_by_examples(request: Request, caller: ReadKey, service: ServiceDep) -> Ranking:
+    """Rank the gallery against several tracklets at once, and against others; no example is in the ranking."""
+    began = time.perf_counter()
+    asked = await read_json(request, ExamplesParameters)
+    answer = await service.search.by_examples(asked.positive, asked.negative, asked.combine, asked.options())
+    return Ranking.of(answer, asked.gallery, None, _milliseconds_since(began))
 
 
 def _parse_options(request: Request, form: Form) -> SearchParameters:
