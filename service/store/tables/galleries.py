@@ -31,7 +31,11 @@ class ModelRow(Table):
 
 
 class GalleryRow(Table):
-    """A named set of tracklets searched together. `change` counts its changes without gaps, in commit order."""
+    """A named set of tracklets searched together.
+
+    `change` counts its changes without gaps, in commit order; `rebuild` counts how often every process was asked to
+    build its index anew.
+    """
 
     __tablename__ = "galleries"
 
@@ -39,6 +43,7 @@ class GalleryRow(Table):
     name: Mapped[str] = mapped_column(Text, unique=True)
     change: Mapped[int] = mapped_column(BigInteger, server_default="0")
     generation: Mapped[int] = mapped_column(BigInteger, server_default="1")
+    rebuild: Mapped[int] = mapped_column(BigInteger, server_default="0")
     created_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
 
 
