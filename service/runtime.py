@@ -18,7 +18,7 @@ from model.default_weights import DEMO_WEIGHTS, open_model
 from model.devices import resolve_device
 from service.embedding.models import Models
 from service.embedding.registry import ModelRegistry, register_default
-from service.errors import DatabaseUnavailable, StartupError
+from service.errors import DatabaseUnavailable, InsufficientStorage, StartupError
 from service.gallery.following import Follower
 from service.gallery.galleries import Galleries
 from service.gallery.ranking import Search
@@ -77,7 +77,7 @@ class Service:
         async with AsyncExitStack() as parts:
             try:
                 service = await _assemble(settings, metrics, parts)
-            except (PostgresError, WeightsError, DatabaseUnavailable) as error:
+            except (PostgresError, WeightsError, DatabaseUnavailable, InsufficientStorage) as error:
                 raise StartupError(str(error)) from error
             except (SQLAlchemyError, CommandError) as error:
                 first_line = str(error).strip().splitlines()[0]
