@@ -171,7 +171,7 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
     parts.callback(describer.close)
     generations = reindex.Generations(database, galleries, describer)
     checker = Checker(database, frames, galleries, snapshots, describer)
-    repairs = Repairs(database, galleries, uploads, describer, checker, generations)
+    repairs = Repairs(database, galleries, uploads, describer, checker)
     jobs = JobQueue(
         database,
         {

@@ -17,7 +17,7 @@ from service.gallery.galleries import Galleries
 from service.gallery.index import Frozen, GalleryIndex
 from service.gallery.scoring import unit_rows
 from service.gallery.snapshot_folder import SnapshotFolder, verify_fit, verify_past
-from service.integrity.report import Report
+from service.integrity.report import Report, this_process
 from service.jobs.describing import Describer
 from service.store import changes as change_store
 from service.store import galleries as gallery_store
@@ -117,7 +117,7 @@ class Checker:
             if gallery is None:
                 raise NotFound(f"There is no gallery {name!r}.")
             generation, model_id = generation or gallery.generation, model_id or gallery.model_id
-            report = Report(name, generation, model_id, gallery.change)
+            report = Report(this_process(), name, generation, model_id, gallery.change)
             await self._compare_index(connection, gallery, model_id, frozen, report)
             report.note("frame_rows", await store.with_wrong_frame_rows(connection, gallery.id))
             tracklets, frames, files = await store.count(connection, gallery.id)
