@@ -18,7 +18,7 @@ from model.default_weights import DEMO_WEIGHTS, open_model
 from model.devices import resolve_device
 from service.embedding.models import Models
 from service.embedding.registry import ModelRegistry, register_default
-from service.errors import DatabaseUnavailable, StartupError
+from service.errors import DatabaseUnavailable, InsufficientStorage, StartupError
 from service.export.sheets import Sheets
 from service.gallery.demand import Demand
 from service.gallery.following import Follower
@@ -82,7 +82,7 @@ class Service:
         async with AsyncExitStack() as parts:
             try:
                 service = await _assemble(settings, metrics, parts)
-            except (PostgresError, WeightsError, DatabaseUnavailable) as error:
+            except (PostgresError, WeightsError, DatabaseUnavailable, InsufficientStorage) as error:
                 raise StartupError(str(error)) from error
             except (SQLAlchemyError, CommandError) as error:
                 first_line = str(error).strip().splitlines()[0]
@@ -183,7 +183,7 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
     parts.callback(describer.close)
     generations = reindex.Generations(database, galleries, describer)
     checker = Checker(database, frames, galleries, snapshots, describer)
-    repairs = Repairs(database, galleries, uploads, describer, checker, generations)
+    repairs = Repairs(database, galleries, uploads, describer, checker)
     jobs = JobQueue(
         database,
         {

@@ -141,8 +141,9 @@ class Finding(_Answer):
 
 
 class Integrity(_Answer):
-    """Whether rows, descriptors, frames and index of a gallery agree."""
+    """Whether rows, descriptors, frames and index of a gallery agree; the index is that of `process`."""
 
+    process: str = ""
     gallery: str
     generation: int
     model_id: str

@@ -57,7 +57,7 @@ _UPLOAD_BODY = {
     response_model=StoredAnswer,
     responses={
         200: {"model": StoredAnswer, "description": "The same tracklet was there already"},
-        **problems(400, 401, 403, 409, 413, 415, 422, 503),
+        **problems(400, 401, 403, 409, 413, 415, 422, 503, 507),
     },
     openapi_extra=_UPLOAD_BODY,
 )
@@ -113,7 +113,7 @@ async def get_tracklet(tracklet_id: uuid.UUID, caller: ReadKey, service: Service
 
 
 @router.delete(
-    "/{tracklet_id}", operation_id="deleteTracklet", status_code=204, responses=problems(401, 403, 404, 422, 503)
+    "/{tracklet_id}", operation_id="deleteTracklet", status_code=204, responses=problems(401, 403, 404, 422, 503, 507)
 )
 async def delete_tracklet(tracklet_id: uuid.UUID, caller: WriteKey, service: ServiceDep) -> None:
     """Delete a tracklet with its frames. When this answers, no search finds it any more."""

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from sqlalchemy.exc import IntegrityError
 
+from service.disk import full_disk_told
 from service.embedding.models import Models
 from service.errors import ExternalIdConflict, GalleryMoved, ModelConflict, NotFound
 from service.gallery.galleries import Galleries
@@ -107,6 +108,7 @@ class Uploads:
 
         Raises:
             ExternalIdConflict: the external id is taken by other frames.
+            InsufficientStorage: a disk is full.
             InvalidFrame, QueueFull, ModelConflict, DatabaseUnavailable.
         """
         existing, gallery = await self._existing(upload, contents)
@@ -222,7 +224,7 @@ class Uploads:
         try:
             async with self._database.transaction() as connection:
                 await store.lock_frames_shared(connection, gallery.id)
-                with self._metrics.stage("store"):
+                with self._metrics.stage("store"), full_disk_told("frames/"):
                     await asyncio.to_thread(self._frame_store.write, gallery.name, frames.contents)
                 with self._metrics.stage("commit"):
                     stored = await store.store(connection, gallery.id, new)

@@ -35,7 +35,8 @@ class GalleryRow(Table):
 
     `generation` is the number of the generation that serves, `joining` of one that a job is about to make serve: every
     tracklet that is stored from then on is described for both. It is here and not with the generation because whoever
-    waited for this row sees it as it is now, and all others as they were before the wait.
+    waited for this row sees it as it is now, and all others as they were before the wait. `rebuild` counts how often
+    every process was asked to build its index anew.
     """
 
     __tablename__ = "galleries"
@@ -45,6 +46,7 @@ class GalleryRow(Table):
     change: Mapped[int] = mapped_column(BigInteger, server_default="0")
     generation: Mapped[int] = mapped_column(BigInteger, server_default="1")
     joining: Mapped[int | None] = mapped_column(BigInteger)
+    rebuild: Mapped[int] = mapped_column(BigInteger, server_default="0")
     created_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
 
 
