@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from service.api import admin, generations, health, integrity, jobs, keys, models, search, tracklets
+from service.api import admin, evidence, generations, health, integrity, jobs, keys, models, search, tracklets
 from service.api.middleware import BodyLimit, RequestContext
 from service.api.problems import Problem, install_problem_handlers
 from service.errors import StartupError
@@ -54,6 +54,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.startup_error = None
     for router in (
         tracklets.router,
+        evidence.router,
         search.router,
         admin.router,
         generations.router,

@@ -19,6 +19,7 @@ from model.devices import resolve_device
 from service.embedding.models import Models
 from service.embedding.registry import ModelRegistry, register_default
 from service.errors import DatabaseUnavailable, StartupError
+from service.evidence.evidence import Evidence
 from service.gallery.following import Follower
 from service.gallery.galleries import Galleries
 from service.gallery.ranking import Search
@@ -60,6 +61,7 @@ class Service:
     registry: ModelRegistry
     galleries: Galleries
     uploads: Uploads
+    evidence: Evidence
     frames: FrameStore
     admission: Admission
     search: Search
@@ -167,6 +169,9 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
     parts.callback(uploads.close)
     _in_background(_sweep_once(uploads), "frame sweep", parts)
 
+    evidence = Evidence(database, frames, models, galleries, settings.frame_cap, settings.decode_threads)
+    parts.callback(evidence.close)
+
     describer = Describer(database, frames, models, settings.frame_cap)
     parts.callback(describer.close)
     generations = reindex.Generations(database, galleries, describer)
@@ -196,6 +201,7 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
         registry,
         galleries,
         uploads,
+        evidence,
         frames,
         admission,
         search,

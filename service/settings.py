@@ -75,6 +75,9 @@ class Settings(BaseSettings):
     frame_cap: Annotated[int, Field(ge=1)] = Field(
         default=16, description="frames of a tracklet that are embedded, spread evenly; all are stored"
     )
+    min_purity: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.65, description="a tracklet below is flagged as a possible identity switch; 0 flags none"
+    )
     batch_clips: Annotated[int, Field(ge=1)] = Field(default=16, description="clips computed together at most")
     queue_clips: Annotated[int, Field(ge=1)] = Field(default=256, description="clips waiting at most; then 503")
     decode_threads: Annotated[int, Field(ge=1)] = Field(default_factory=lambda: max(2, os.cpu_count() or 2))

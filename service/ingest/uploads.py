@@ -14,8 +14,11 @@ import torch
 from numpy.typing import NDArray
 from sqlalchemy.exc import IntegrityError
 
+from model.purity import find_purity
+from service.embedding.batcher import TrackletDescriptors
 from service.embedding.models import Models
 from service.errors import ExternalIdConflict, GalleryMoved, NotFound
+from service.evidence.purity import rounded_purity
 from service.gallery.galleries import Galleries
 from service.ingest.frames import Frames, digest_of, prepare_frames
 from service.ingest.images import ImageLimits
@@ -82,6 +85,10 @@ class Uploads:
         Raises:
             InvalidFrame, QueueFull, ModelConflict.
         """
+        frames, found = await self._describe(contents, model_id)
+        return frames, found.descriptor
+
+    async def _describe(self, contents: Sequence[bytes], model_id: str) -> tuple[Frames, TrackletDescriptors]:
         batcher = await self._models.get(model_id)
         backend = batcher.backend
         with self._metrics.stage("decode"):
@@ -95,8 +102,8 @@ class Uploads:
                 self._frame_cap,
             )
         with self._metrics.stage("embed"):
-            vector = await batcher.embed(frames.clips)
-        return frames, vector
+            found = await batcher.embed_frames(frames.clips)
+        return frames, found
 
     async def add(self, upload: Upload, contents: Sequence[bytes]) -> tuple[StoredTracklet, str, bool]:
         """Store a tracklet.
@@ -123,7 +130,11 @@ class Uploads:
     async def _store(
         self, upload: Upload, contents: Sequence[bytes], gallery: Gallery
     ) -> tuple[StoredTracklet, str, bool]:
-        frames, vector = await self.describe(contents, gallery.model_id)
+        frames, found = await self._describe(contents, gallery.model_id)
+        # Many frames take a while, which would be the event loop's.
+        judged = await asyncio.get_running_loop().run_in_executor(
+            self._threads, find_purity, found.frames[: frames.embedded]
+        )
         new = NewTracklet(
             id=uuid.uuid4(),
             camera=upload.camera,
@@ -135,7 +146,8 @@ class Uploads:
             frames=frames.records,
             frames_digest=frames.digest,
             model_id=gallery.model_id,
-            vector=vector.astype("<f4").tobytes(),
+            vector=found.descriptor.astype("<f4").tobytes(),
+            purity=None if judged is None else rounded_purity(judged),
         )
         try:
             # A client that hangs up must not leave half of this behind.

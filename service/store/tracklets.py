@@ -45,6 +45,7 @@ class NewTracklet:
     frames_digest: bytes
     model_id: str
     vector: bytes
+    purity: float | None = None
 
     def as_stored(self, gallery: str, created_at: datetime) -> "StoredTracklet":
         """The same, once it is committed."""
@@ -60,6 +61,7 @@ class NewTracklet:
             frame_count=len(self.frames),
             created_at=created_at,
             frames_digest=self.frames_digest,
+            purity=self.purity,
         )
 
 
@@ -78,6 +80,7 @@ class StoredTracklet:
     frame_count: int
     created_at: datetime
     frames_digest: bytes = field(repr=False)
+    purity: float | None = None
 
 
 _TRACKLET = (
@@ -93,6 +96,7 @@ _TRACKLET = (
         TrackletRow.frame_count,
         TrackletRow.created_at,
         TrackletRow.frames_digest,
+        TrackletRow.purity,
     )
     .join(GalleryRow, GalleryRow.id == TrackletRow.gallery_id)
     .join(CameraRow, CameraRow.id == TrackletRow.camera_id)
@@ -198,6 +202,7 @@ async def store(connection: AsyncConnection, gallery_id: int, tracklet: NewTrack
             ended_at=tracklet.ended_at,
             labels=tracklet.labels,
             frame_count=len(tracklet.frames),
+            purity=tracklet.purity,
         )
         .returning(TrackletRow.created_at)
     )
