@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from service.api import (
     admin,
+    evidence,
     generations,
     health,
     integrity,
@@ -67,6 +68,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.startup_error = None
     for router in (
         tracklets.router,
+        evidence.router,
         search.router,
         search_batch.router,
         search_export.router,

@@ -19,6 +19,7 @@ from model.devices import resolve_device
 from service.embedding.models import Models
 from service.embedding.registry import ModelRegistry, register_default
 from service.errors import DatabaseUnavailable, InsufficientStorage, StartupError
+from service.evidence.evidence import Evidence
 from service.export.sheets import Sheets
 from service.gallery.demand import Demand
 from service.gallery.following import Follower
@@ -64,6 +65,7 @@ class Service:
     registry: ModelRegistry
     galleries: Galleries
     uploads: Uploads
+    evidence: Evidence
     frames: FrameStore
     admission: Admission
     search: Search
@@ -179,6 +181,9 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
     parts.callback(uploads.close)
     _in_background(_sweep_once(uploads), "frame sweep", parts)
 
+    evidence = Evidence(database, frames, models, galleries, settings.frame_cap, settings.decode_threads)
+    parts.callback(evidence.close)
+
     describer = Describer(database, frames, models, settings.frame_cap, lambda: demand.recent)
     parts.callback(describer.close)
     generations = reindex.Generations(database, galleries, describer)
@@ -212,6 +217,7 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
         registry,
         galleries,
         uploads,
+        evidence,
         frames,
         admission,
         search,

@@ -86,6 +86,9 @@ class Settings(BaseSettings):
     batch_clips: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="clips computed together at most; 2 on a CPU, where that is fastest, 16 on a GPU"
     )
+    min_purity: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.65, description="a tracklet below is flagged as a possible identity switch; 0 flags none"
+    )
     queue_clips: Annotated[int, Field(ge=1)] = Field(default=256, description="clips waiting at most; then 503")
     decode_threads: Annotated[int, Field(ge=1)] = Field(default_factory=lambda: max(2, os.cpu_count() or 2))
 

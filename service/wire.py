@@ -22,6 +22,8 @@ class Tracklet(_Answer):
     ended_at: datetime | None = None
     labels: dict[str, Any] = {}
     frame_count: int
+    purity: float | None = None
+    possible_identity_switch: bool | None = None
     model_id: str | None = None
     created_at: datetime
     thumbnail_url: str | None = None

@@ -1,6 +1,8 @@
 """What turns clips into descriptors. One small protocol; the batcher knows nothing else of a backend."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal, Protocol
 
 import torch
@@ -8,6 +10,7 @@ from torch import Tensor
 
 from model import TFCLIP, ImageSpecification
 from model.checkpoint import model_id
+from model.tfclip import ClipDescriptors
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -44,6 +47,14 @@ class EmbeddingBackend(Protocol):
         """
         ...
 
+    def embed_frames(self, clips: Tensor, at_once: int = 1) -> ClipDescriptors:
+        """As `embed`, and in the same pass each frame of the clips: (C, D) and (C, T, D)."""
+        ...
+
+    def attention(self, frames: Tensor, at_once: int = 1) -> Tensor:
+        """Where the network looks: (N, 3, H, W) float32 -> (N, rows, columns) float32, each frame's summing to 1."""
+        ...
+
 
 class TorchBackend:
     """The network in PyTorch, on the CPU or a GPU.
@@ -69,9 +80,24 @@ class TorchBackend:
 
     def embed(self, clips: Tensor, at_once: int = 1) -> Tensor:
         """As `EmbeddingBackend.embed`."""
+        return self.embed_frames(clips, at_once).clips
+
+    def embed_frames(self, clips: Tensor, at_once: int = 1) -> ClipDescriptors:
+        """As `EmbeddingBackend.embed_frames`."""
+        with self._computing(at_once):
+            found = self.network.describe_frames(clips.to(self.device))
+            return ClipDescriptors(found.clips.float().cpu(), found.frames.float().cpu())
+
+    def attention(self, frames: Tensor, at_once: int = 1) -> Tensor:
+        """As `EmbeddingBackend.attention`; of the frames as they are, also where mirror images are described too."""
+        with self._computing(at_once):
+            return self.network.encoder.attention(frames.to(self.device)).cpu()
+
+    @contextmanager
+    def _computing(self, at_once: int) -> Iterator[None]:
         if self.device.type == "cpu":
             # Holds for this thread alone. Two batches on one core each are faster than one after the other on two
             # (benchmarks/): the cores need not wait for one another after every operation.
             torch.set_num_threads(max(1, self._cores // at_once))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
-            return self.network.describe(clips.to(self.device)).float().cpu()
+            yield

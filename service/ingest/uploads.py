@@ -14,9 +14,12 @@ import torch
 from numpy.typing import NDArray
 from sqlalchemy.exc import IntegrityError
 
+from model.purity import find_purity
 from service.disk import full_disk_told
+from service.embedding.batcher import TrackletDescriptors
 from service.embedding.models import Models
 from service.errors import ExternalIdConflict, GalleryMoved, ModelConflict, NotFound
+from service.evidence.purity import rounded_purity
 from service.gallery.galleries import Galleries
 from service.ingest.frames import Frames, digest_of, prepare_frames
 from service.ingest.images import ImageLimits
@@ -42,6 +45,15 @@ class Upload:
     started_at: datetime | None
     ended_at: datetime | None
     labels: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Described:
+    """The frames of an upload, and what models make of them: a descriptor of each model, (D,) float32, and purity."""
+
+    frames: Frames
+    vectors: Mapping[str, NDArray[np.float32]]
+    purity: float | None
 
 
 class Uploads:
@@ -83,6 +95,10 @@ class Uploads:
         Raises:
             InvalidFrame, QueueFull, ModelConflict.
         """
+        frames, found = await self._describe(contents, model_id)
+        return frames, found.descriptor
+
+    async def _describe(self, contents: Sequence[bytes], model_id: str) -> tuple[Frames, TrackletDescriptors]:
         batcher = await self._models.get(model_id)
         backend = batcher.backend
         with self._metrics.stage("decode"):
@@ -96,8 +112,8 @@ class Uploads:
                 self._frame_cap,
             )
         with self._metrics.stage("embed"):
-            vector = await batcher.embed(frames.clips)
-        return frames, vector
+            found = await batcher.embed_frames(frames.clips)
+        return frames, found
 
     async def add(self, upload: Upload, contents: Sequence[bytes]) -> tuple[StoredTracklet, str, bool]:
         """Store a tracklet.
@@ -114,13 +130,14 @@ class Uploads:
         existing, gallery = await self._existing(upload, contents)
         if existing is not None:
             return existing, gallery.model_id, False
-        frames, vector = await self.describe(contents, gallery.model_id)
-        vectors = {gallery.model_id: vector}
+        frames, found = await self._describe(contents, gallery.model_id)
+        vectors = {gallery.model_id: found.descriptor}
+        purity = await self._purity(found.frames[: frames.embedded])
         while True:
             for missing in gallery.models - vectors.keys():
                 vectors[missing] = await self._describe_too(contents, gallery, missing)
             try:
-                return await self._store(upload, contents, gallery, frames, vectors)
+                return await self._store(upload, contents, gallery, _Described(frames, vectors, purity))
             except GalleryMoved:
                 # A job began or ended moving it to another model while this was embedded.
                 async with self._database.reading() as connection:
@@ -138,13 +155,18 @@ class Uploads:
             ) from error
         return vector
 
+    async def _purity(self, frames: NDArray[np.float32]) -> float | None:
+        """How far the frames are of one person, (N, D) their descriptors; None: too few to tell."""
+        # Many frames take a while, which would be the event loop's.
+        judged = await asyncio.get_running_loop().run_in_executor(self._threads, find_purity, frames)
+        return None if judged is None else rounded_purity(judged)
+
     async def _store(
         self,
         upload: Upload,
         contents: Sequence[bytes],
         gallery: Gallery,
-        frames: Frames,
-        vectors: Mapping[str, NDArray[np.float32]],
+        described: _Described,
     ) -> tuple[StoredTracklet, str, bool]:
         new = NewTracklet(
             id=uuid.uuid4(),
@@ -154,13 +176,14 @@ class Uploads:
             started_at=upload.started_at,
             ended_at=upload.ended_at,
             labels=upload.labels,
-            frames=frames.records,
-            frames_digest=frames.digest,
-            descriptors={model_id: vectors[model_id].astype("<f4").tobytes() for model_id in gallery.models},
+            frames=described.frames.records,
+            frames_digest=described.frames.digest,
+            descriptors={model_id: described.vectors[model_id].astype("<f4").tobytes() for model_id in gallery.models},
+            purity=described.purity,
         )
         try:
             # A client that hangs up must not leave half of this behind.
-            change, created_at = await asyncio.shield(asyncio.create_task(self._commit(gallery, new, frames)))
+            change, created_at = await asyncio.shield(asyncio.create_task(self._commit(gallery, new, described.frames)))
         except IntegrityError:
             existing, _ = await self._existing(upload, contents)
             if existing is None:

@@ -10,11 +10,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import structlog
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from model.clips import spread_evenly
@@ -33,6 +35,8 @@ from service.store.frames import FrameStore
 from service.store.galleries import Gallery
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 TRACKLETS_AT_ONCE = 8
 """Tracklets that are read, decoded, embedded and written down together."""
@@ -208,22 +212,46 @@ class Describer:
     def _clips(
         self, gallery: str, tracklet_id: uuid.UUID, frames: list[bytes], image: ImageSpecification, clip_length: int
     ) -> Tensor:
-        tensors, missing, damaged = [], [], []
-        for position in spread_evenly(len(frames), self._frame_cap):
-            try:
-                content = self._frame_store.path(gallery, frames[position]).read_bytes()
-                if hashlib.sha256(content).digest() != frames[position]:
-                    raise InvalidFrame("other bytes than were stored")
-                picture, _ = decode_frame(content, _ACCEPTED, f"frames[{position}]")
-            except FileNotFoundError:
-                missing.append(position)
-            except (OSError, InvalidFrame):
-                damaged.append(position)
-            else:
-                tensors.append(to_tensor([picture], image))
-        if missing or damaged:
-            raise FramesLost(tracklet_id, missing, damaged)
+        positions = spread_evenly(len(frames), self._frame_cap)
+        tensors = read_frames(
+            self._frame_store, gallery, tracklet_id, frames, positions, lambda picture: to_tensor([picture], image)
+        )
         return cut_clips(torch.cat(tensors), clip_length)
+
+
+def read_frames(
+    frame_store: FrameStore,
+    gallery: str,
+    tracklet_id: uuid.UUID,
+    digests: Sequence[bytes],
+    positions: Sequence[int],
+    prepare: Callable[[Image.Image], T],
+) -> list[T]:
+    """Read stored frames from disk, one at a time, and keep what `prepare` makes of each.
+
+    Args:
+        digests: SHA-256 of every frame of the tracklet.
+        positions: which of them to read.
+
+    Raises:
+        FramesLost: some of these frames are missing or damaged; names them all.
+    """
+    prepared, missing, damaged = [], [], []
+    for position in positions:
+        try:
+            content = frame_store.path(gallery, digests[position]).read_bytes()
+            if hashlib.sha256(content).digest() != digests[position]:
+                raise InvalidFrame("other bytes than were stored")
+            picture, _ = decode_frame(content, _ACCEPTED, f"frames[{position}]")
+        except FileNotFoundError:
+            missing.append(position)
+        except (OSError, InvalidFrame):
+            damaged.append(position)
+        else:
+            prepared.append(prepare(picture))
+    if missing or damaged:
+        raise FramesLost(tracklet_id, missing, damaged)
+    return prepared
 
 
 def as_stored(described: Described) -> dict[uuid.UUID, bytes]:

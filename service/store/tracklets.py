@@ -44,6 +44,7 @@ class NewTracklet:
     frames: Sequence[FrameRecord]
     frames_digest: bytes
     descriptors: Mapping[str, bytes]
+    purity: float | None = None
 
     def as_stored(self, gallery: str, created_at: datetime) -> "StoredTracklet":
         """The same, once it is committed."""
@@ -59,6 +60,7 @@ class NewTracklet:
             frame_count=len(self.frames),
             created_at=created_at,
             frames_digest=self.frames_digest,
+            purity=self.purity,
         )
 
 
@@ -77,6 +79,7 @@ class StoredTracklet:
     frame_count: int
     created_at: datetime
     frames_digest: bytes = field(repr=False)
+    purity: float | None = None
 
 
 _TRACKLET = (
@@ -92,6 +95,7 @@ _TRACKLET = (
         TrackletRow.frame_count,
         TrackletRow.created_at,
         TrackletRow.frames_digest,
+        TrackletRow.purity,
     )
     .join(GalleryRow, GalleryRow.id == TrackletRow.gallery_id)
     .join(CameraRow, CameraRow.id == TrackletRow.camera_id)
@@ -197,6 +201,7 @@ async def store(connection: AsyncConnection, gallery_id: int, tracklet: NewTrack
             ended_at=tracklet.ended_at,
             labels=tracklet.labels,
             frame_count=len(tracklet.frames),
+            purity=tracklet.purity,
         )
         .returning(TrackletRow.created_at)
     )
