@@ -131,10 +131,8 @@ class Uploads:
         self, upload: Upload, contents: Sequence[bytes], gallery: Gallery
     ) -> tuple[StoredTracklet, str, bool]:
         frames, found = await self._describe(contents, gallery.model_id)
-        # Many frames take a while, which would be the event loop's.
-        judged = await asyncio.get_running_loop().run_in_executor(
-            self._threads, find_purity, found.frames[: frames.embedded]
-        )
+        # Microseconds for a few frames and milliseconds for many, which would be the event loop's.
+        judged = await asyncio.to_thread(find_purity, found.frames[: frames.embedded])
         new = NewTracklet(
             id=uuid.uuid4(),
             camera=upload.camera,
