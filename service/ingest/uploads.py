@@ -157,8 +157,8 @@ class Uploads:
 
     async def _purity(self, frames: NDArray[np.float32]) -> float | None:
         """How far the frames are of one person, (N, D) their descriptors; None: too few to tell."""
-        # Many frames take a while, which would be the event loop's.
-        judged = await asyncio.get_running_loop().run_in_executor(self._threads, find_purity, frames)
+        # Microseconds for a few frames and milliseconds for many, which would be the event loop's.
+        judged = await asyncio.to_thread(find_purity, frames)
         return None if judged is None else rounded_purity(judged)
 
     async def _store(
