@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from service.client_admin import AdminMethods
 from service.client_answers import frame_parts, parse, segment
 from service.client_errors import UnexpectedAnswerError, UnreachableError, problem_of
+from service.client_evidence import EvidenceMethods
 from service.client_options import SearchOptions as SearchOptions
 from service.client_search import SearchMethods
 from service.retries import RetryPolicy, retry_after_seconds
@@ -34,7 +35,7 @@ class StoredTracklet:
     created: bool
 
 
-class TfclipClient(AdminMethods, SearchMethods):
+class TfclipClient(SearchMethods, EvidenceMethods, AdminMethods):
     """One service at one address, spoken to with one key. May be used from several threads.
 
     Requests that change nothing, deletions, and uploads that carry an `external_id` are sent again after a lost

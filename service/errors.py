@@ -121,6 +121,12 @@ class ModelInUse(ServiceError):
     status, code, title = 409, "model_in_use", "The model is in use"
 
 
+class FramesUnreadable(ServiceError):
+    """Stored frames that an answer is computed from are not on disk as they were stored."""
+
+    status, code, title = 409, "frames_lost", "Frames are missing or damaged"
+
+
 class InsufficientStorage(ServiceError):
     """The disk is full."""
 
@@ -161,7 +167,7 @@ class IndexNotReady(Unavailable):
 
 
 class GalleryMoved(Unavailable):
-    """The gallery was switched to another model while the request was worked on."""
+    """The gallery came to want descriptors of other models while the request was worked on."""
 
     code, title = "gallery_moved", "The gallery was switched to another model"
 

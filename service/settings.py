@@ -83,7 +83,12 @@ class Settings(BaseSettings):
     frame_cap: Annotated[int, Field(ge=1)] = Field(
         default=16, description="frames of a tracklet that are embedded, spread evenly; all are stored"
     )
-    batch_clips: Annotated[int, Field(ge=1)] = Field(default=16, description="clips computed together at most")
+    batch_clips: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="clips computed together at most; 2 on a CPU, where that is fastest, 16 on a GPU"
+    )
+    min_purity: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.65, description="a tracklet below is flagged as a possible identity switch; 0 flags none"
+    )
     queue_clips: Annotated[int, Field(ge=1)] = Field(default=256, description="clips waiting at most; then 503")
     decode_threads: Annotated[int, Field(ge=1)] = Field(default_factory=lambda: max(2, os.cpu_count() or 2))
 
@@ -105,7 +110,7 @@ class Settings(BaseSettings):
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().resolve()
 
-    @field_validator("weights", "database_url", "admin_key", mode="before")
+    @field_validator("weights", "database_url", "admin_key", "batch_clips", mode="before")
     @classmethod
     def _empty_means_unset(cls, value: object) -> object:
         # Compose files and shells pass unset variables on as empty strings.

@@ -22,6 +22,8 @@ class Tracklet(_Answer):
     ended_at: datetime | None = None
     labels: dict[str, Any] = {}
     frame_count: int
+    purity: float | None = None
+    possible_identity_switch: bool | None = None
     model_id: str | None = None
     created_at: datetime
     thumbnail_url: str | None = None
@@ -141,8 +143,9 @@ class Finding(_Answer):
 
 
 class Integrity(_Answer):
-    """Whether rows, descriptors, frames and index of a gallery agree."""
+    """Whether rows, descriptors, frames and index of a gallery agree; the index is that of `process`."""
 
+    process: str = ""
     gallery: str
     generation: int
     model_id: str

@@ -48,6 +48,7 @@ class FindingAnswer(BaseModel):
 class IntegrityAnswer(BaseModel):
     """A comparison of one gallery."""
 
+    process: str = Field(description="Whose index was compared: host and number of the process that answers.")
     gallery: str
     generation: int
     model_id: str
@@ -68,6 +69,7 @@ async def check_integrity(
     report = await service.checker.check(parameters.gallery, depth)
     findings: list[dict[str, Any]] = [finding.to_dict() for finding in report.findings]
     return IntegrityAnswer(
+        process=report.process,
         gallery=report.gallery,
         generation=report.generation,
         model_id=report.model_id,
@@ -90,7 +92,8 @@ async def start_repair(request: Request, response: Response, caller: AdminKey, s
     """Compare everything of a gallery and mend what can be, as a job.
 
     Its result says what was mended and what is left to a person. Every tracklet is described again, which takes as long
-    as a re-index to another model.
+    as a re-index to another model. Every process builds its index of the gallery anew, but for the one that compared
+    its own.
     """
     wanted = await read_json(request, RepairRequest, empty=RepairRequest())
     async with service.database.transaction() as connection:

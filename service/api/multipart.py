@@ -8,6 +8,7 @@ from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from service.disk import full_disk_told
 from service.errors import (
     FieldError,
     InvalidFrame,
@@ -48,6 +49,7 @@ async def read_form(
         UnsupportedMediaType, InvalidMultipart: the body is something else, or broken.
         TooManyFrames, InvalidFrame: there are too many frames, none, or one is too large.
         InvalidRequest: a field has a name that is not known.
+        InsufficientStorage: the temporary folder is full.
     """
     parser = MultiPartParser(
         _byte_preserving(request.headers.get("content-type", "")),
@@ -57,7 +59,9 @@ async def read_form(
         max_part_size=_MAX_FIELD_BYTES,
     )
     try:
-        parsed = await parser.parse()
+        # Large frames are spooled to the disk.
+        with full_disk_told("the temporary folder"):
+            parsed = await parser.parse()
     except MultiPartException as error:
         if "too many files" in error.message.lower():
             raise TooManyFrames(_too_many(settings)) from error

@@ -57,7 +57,7 @@ async def search_by_tracklet(request: Request, caller: ReadKey, service: Service
 @router.post(
     "",
     operation_id="searchByFrames",
-    responses=problems(400, 401, 403, 404, 409, 413, 415, 422, 503),
+    responses=problems(400, 401, 403, 404, 409, 413, 415, 422, 503, 507),
     openapi_extra=_FRAMES_BODY,
 )
 async def search_by_frames(request: Request, caller: ReadKey, service: ServiceDep) -> Ranking:

@@ -57,7 +57,7 @@ _UPLOAD_BODY = {
     response_model=StoredAnswer,
     responses={
         200: {"model": StoredAnswer, "description": "The same tracklet was there already"},
-        **problems(400, 401, 403, 409, 413, 415, 422, 503),
+        **problems(400, 401, 403, 409, 413, 415, 422, 503, 507),
     },
     openapi_extra=_UPLOAD_BODY,
 )
@@ -83,7 +83,7 @@ async def create_tracklet(request: Request, response: Response, caller: WriteKey
         stored, model_id, created = await service.uploads.add(upload, form.frames)
     response.status_code = 201 if created else 200
     response.headers["Location"] = f"/tracklets/{stored.id}"
-    return StoredAnswer(**Tracklet.of(stored).model_dump(), model_id=model_id)
+    return StoredAnswer(**Tracklet.of(stored, service.settings.min_purity).model_dump(), model_id=model_id)
 
 
 @router.get("", operation_id="listTracklets", responses=problems(401, 403, 422, 503))
@@ -97,7 +97,7 @@ async def list_tracklets(
     shown = page[: parameters.limit]
     more = len(page) > parameters.limit
     return TrackletPage(
-        items=[Tracklet.of(stored) for stored in shown],
+        items=[Tracklet.of(stored, service.settings.min_purity) for stored in shown],
         next_cursor=encode_cursor(shown[-1].created_at, shown[-1].id) if more else None,
     )
 
@@ -109,11 +109,11 @@ async def get_tracklet(tracklet_id: uuid.UUID, caller: ReadKey, service: Service
         stored = await store.find(connection, tracklet_id)
     if stored is None:
         raise NotFound(f"There is no tracklet {tracklet_id}.")
-    return Tracklet.of(stored)
+    return Tracklet.of(stored, service.settings.min_purity)
 
 
 @router.delete(
-    "/{tracklet_id}", operation_id="deleteTracklet", status_code=204, responses=problems(401, 403, 404, 422, 503)
+    "/{tracklet_id}", operation_id="deleteTracklet", status_code=204, responses=problems(401, 403, 404, 422, 503, 507)
 )
 async def delete_tracklet(tracklet_id: uuid.UUID, caller: WriteKey, service: ServiceDep) -> None:
     """Delete a tracklet with its frames. When this answers, no search finds it any more."""

@@ -2,7 +2,7 @@
 
 import typer
 
-from service.commands import demo, generations, ingest, integrity, keys, models, search, tracklets, verify
+from service.commands import demo, evidence, generations, ingest, integrity, keys, models, search, tracklets, verify
 
 
 def register(app: typer.Typer) -> None:
@@ -10,6 +10,7 @@ def register(app: typer.Typer) -> None:
     ingest.register(app)
     search.register(app)
     verify.register(app)
+    evidence.register(app)
     generations.register(app)
     models.register(app)
     integrity.register(app)

@@ -12,8 +12,9 @@ import structlog
 
 from service.errors import DatabaseUnavailable, IndexNotReady, NotFound
 from service.gallery.batching import SearchBatcher
-from service.gallery.building import IndexLoader, IndexOutOfStep, ModelGone
+from service.gallery.building import IndexLoader, IndexOutOfStep, ModelGone, TooEarly
 from service.gallery.index import GalleryIndex
+from service.gallery.renewing import Renewer
 from service.gallery.served import Loaded, ServedGallery
 from service.gallery.snapshot_folder import SnapshotFolder
 from service.store import galleries as store
@@ -57,18 +58,25 @@ class Galleries:
         self._known: frozenset[str] | None = None
         self._opening: dict[str, asyncio.Task[ServedGallery]] = {}
         self._threads = ThreadPoolExecutor(_SEARCH_THREADS, thread_name_prefix="search")
+        self.renewer = Renewer(self._loader, self._as_loaded, clock)
 
     async def close(self) -> None:
         """Save what changed since the last snapshots."""
         tasks: list[asyncio.Task[Any]] = [*self._opening.values()]
-        tasks += [served.refreshing for served in self._served.values() if served.refreshing]
+        for served in self._served.values():
+            tasks += [task for task in (served.refreshing, served.renewing) if task]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for served in self._served.values():
-            self.save_soon(served)
-            if served.saving:
-                await served.saving
+            try:
+                # One that is being written may lack the latest changes.
+                for _ in range(2):
+                    if served.saving:
+                        await served.saving
+                    self.save_soon(served)
+            except Exception as error:
+                log.error("snapshot could not be written", gallery=served.name, error=repr(error))
         self._threads.shutdown(wait=True)
 
     def served(self) -> list[ServedGallery]:
@@ -168,6 +176,7 @@ class Galleries:
         served.loaded = self._as_loaded(index, generation, model_id)
         served.current_at = self.clock()
         served.saved = -1
+        served.replaced += 1
         if before != generation:
             await asyncio.to_thread(self._snapshots.forget, served.id, before)
 
@@ -194,17 +203,17 @@ class Galleries:
         """Write a snapshot in the background if the index changed since the last one; searches and writes go on."""
         idle = served.saving is None or served.saving.done()
         if idle and served.saved != served.index.applied and not served.writing.locked():
-            frozen, loaded = served.index.freeze(), served.loaded
+            frozen, loaded, replaced = served.index.freeze(), served.loaded, served.replaced
             served.saved_at = self.clock()
 
             async def save() -> None:
                 done = await asyncio.to_thread(
                     self._snapshots.save, frozen, served.id, loaded.generation, loaded.model_id
                 )
-                if done and served.loaded is loaded:
+                if done and served.replaced == replaced:
                     served.saved = frozen.applied
                 elif done:
-                    # Switched meanwhile: nobody needs what was written.
+                    # Switched or rebuilt meanwhile: nobody needs what was written.
                     await asyncio.to_thread(self._snapshots.forget, served.id, loaded.generation)
 
             served.saving = asyncio.create_task(save(), name="gallery snapshot")
@@ -230,8 +239,8 @@ class Galleries:
             except ModelGone:
                 pass
             except IndexOutOfStep as error:
-                log.error("index thrown away, rebuilding from the database", gallery=served.name, reason=str(error))
-                self._snapshots.forget(served.id, loaded.generation)
+                # Its snapshot may be whole all the same: if it is not, loading it finds that out.
+                log.error("index thrown away, loading it again", gallery=served.name, reason=str(error))
             await self._load_again(served)
 
     async def _get(self, name: str) -> ServedGallery:
@@ -259,6 +268,7 @@ class Galleries:
         served.loaded = self._as_loaded(found.index, found.gallery.generation, found.gallery.model_id)
         served.current_at = found.looked_at
         served.saved = -1
+        served.replaced += 1
         if before != found.gallery.generation:
             await asyncio.to_thread(self._snapshots.forget, served.id, before)
             log.info("gallery switched elsewhere", gallery=served.name, generation=found.gallery.generation)
@@ -266,6 +276,8 @@ class Galleries:
     async def _refresh_quietly(self, served: ServedGallery) -> None:
         try:
             await self.refresh(served)
+        except TooEarly:
+            pass
         except Exception as error:
             log.error("index could not follow the database", gallery=served.name, error=repr(error))
 
@@ -292,7 +304,7 @@ class Galleries:
 
     def _opened(self, name: str, task: asyncio.Task[ServedGallery]) -> None:
         del self._opening[name]
-        if not task.cancelled() and (error := task.exception()) and not isinstance(error, NotFound):
+        if not task.cancelled() and (error := task.exception()) and not isinstance(error, NotFound | TooEarly):
             log.error("gallery could not be loaded", gallery=name, error=repr(error))
 
     def _as_loaded(self, index: GalleryIndex, generation: int, model_id: str) -> Loaded:

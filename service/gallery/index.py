@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +74,7 @@ class Frozen:
         ids: (N, 2) big-endian uint64.
         columns: N rows.
         dimension: numbers D of a vector.
+        rebuild: as the index's.
     """
 
     applied: int
@@ -81,6 +83,7 @@ class Frozen:
     columns: Columns
     numbers: NDArray[np.int64]
     rows: Rows
+    rebuild: int = 0
 
     def vectors(self) -> Iterator[NDArray[np.float32]]:
         """The unit vectors, (n, D) float32 at a time, in the order of `ids`."""
@@ -101,6 +104,8 @@ class GalleryIndex:
     Attributes:
         dimension: length D of a descriptor.
         applied: number of the last change that the index contains.
+        rebuild: how often all processes had been asked to build the gallery's index anew when its rows were read from
+            the database.
     """
 
     def __init__(
@@ -108,12 +113,14 @@ class GalleryIndex:
         dimension: int,
         applied: int = 0,
         *,
+        rebuild: int = 0,
         row_type: RowType = "float32",
         device: str = "cpu",
         scratch: Path | None = None,
     ) -> None:
         self.dimension = dimension
         self.applied = applied
+        self.rebuild = rebuild
         self._rows = Rows(dimension, row_type, device, scratch)
         self._columns = Columns()
         self._ids = np.empty((0, 2), ">u8")
@@ -121,9 +128,28 @@ class GalleryIndex:
         self._numbers: dict[uuid.UUID, int] = {}
         self._count = 0
 
+    @classmethod
+    def of(cls, frozen: Frozen, **options: Any) -> "GalleryIndex":
+        """An index of these rows alone, copied block by block: what was deleted takes no room in it.
+
+        Args:
+            options: how rows are kept, as keywords of `GalleryIndex`.
+
+        Raises:
+            OSError: float16 rows, and the disk is full.
+        """
+        index = cls(frozen.dimension, frozen.applied, rebuild=frozen.rebuild, **options)
+        index.append(frozen.vectors(), frozen.ids, frozen.columns)
+        return index
+
     def __len__(self) -> int:
         """Tracklets that can be found."""
         return len(self._numbers)
+
+    @property
+    def dead(self) -> int:
+        """Deleted rows, which still take room."""
+        return self._count - len(self._numbers)
 
     def __contains__(self, tracklet_id: uuid.UUID) -> bool:
         return tracklet_id in self._numbers
@@ -204,7 +230,8 @@ class GalleryIndex:
         """The live rows as they are now. Must not run beside a writer; costs no copy of vectors."""
         keep = self._alive[: self._count].copy()
         numbers = np.flatnonzero(keep)
-        return Frozen(self.applied, self.dimension, self._ids[numbers], self._columns.take(keep), numbers, self._rows)
+        ids, columns = self._ids[numbers], self._columns.take(keep)
+        return Frozen(self.applied, self.dimension, ids, columns, numbers, self._rows, self.rebuild)
 
     def search(
         self, query: NDArray[np.float32], k: int, filters: Filters | None = None, exclude: uuid.UUID | None = None

@@ -30,9 +30,11 @@ class ServedGallery:
         current_at: when the index was last known to contain every committed change (monotonic seconds).
         owed: the last change of this process that the index must contain before it answers.
         saved: change number of the snapshot on disk, and when it was begun.
+        replaced: how often an index with other rows was put in the place of the one before.
         writing: held by whoever changes the index or replaces it.
         refreshing: what brings the index up to date in the background, while it runs.
         saving: what writes its snapshot, while it runs.
+        renewing: what builds an index to put in its place, while it runs.
     """
 
     id: int
@@ -42,9 +44,11 @@ class ServedGallery:
     owed: int = 0
     saved: int = -1
     saved_at: float = float("-inf")
+    replaced: int = 0
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
     refreshing: asyncio.Task[None] | None = None
     saving: asyncio.Task[None] | None = None
+    renewing: asyncio.Task[None] | None = None
 
     @property
     def index(self) -> GalleryIndex:

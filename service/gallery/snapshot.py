@@ -32,7 +32,7 @@ class SnapshotError(Exception):
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a snapshot holds: which index, how many rows, and the last change that they contain."""
+    """What a snapshot holds: which index, its `rebuild`, how many rows, and the last change that they contain."""
 
     gallery_id: int
     generation: int
@@ -44,6 +44,7 @@ class Manifest:
     cameras: list[str]
     identities: list[str]
     pairs: list[list[str]]
+    rebuild: int = 0
 
 
 def write(path: Path, frozen: Frozen, gallery_id: int, generation: int, model_id: str) -> None:
@@ -134,7 +135,7 @@ def _parse(file: BufferedReader, index_options: dict[str, Any]) -> tuple[Manifes
         for start in range(0, manifest.rows, size):
             yield _array(file, "<f4", (min(size, manifest.rows - start), manifest.dimension))
 
-    index = GalleryIndex(manifest.dimension, manifest.applied, **index_options)
+    index = GalleryIndex(manifest.dimension, manifest.applied, rebuild=manifest.rebuild, **index_options)
     index.append(vectors(), ids, columns)
     return manifest, index
 
@@ -159,6 +160,7 @@ def _chunks(frozen: Frozen, gallery_id: int, generation: int, model_id: str) -> 
         columns.cameras.values,
         columns.identities.values,
         [list(pair) for pair in columns.pairs.values],
+        frozen.rebuild,
     )
     header = json.dumps(asdict(manifest)).encode()
     yield len(header).to_bytes(4, "little")

@@ -16,8 +16,8 @@ from service.gallery.columns import Columns
 from service.gallery.galleries import Galleries
 from service.gallery.index import Frozen, GalleryIndex
 from service.gallery.scoring import unit_rows
-from service.gallery.snapshot_folder import SnapshotFolder, verify_fit
-from service.integrity.report import Report
+from service.gallery.snapshot_folder import SnapshotFolder, verify_fit, verify_past
+from service.integrity.report import Report, this_process
 from service.jobs.describing import Describer
 from service.store import changes as change_store
 from service.store import galleries as gallery_store
@@ -117,7 +117,7 @@ class Checker:
             if gallery is None:
                 raise NotFound(f"There is no gallery {name!r}.")
             generation, model_id = generation or gallery.generation, model_id or gallery.model_id
-            report = Report(name, generation, model_id, gallery.change)
+            report = Report(this_process(), name, generation, model_id, gallery.change)
             await self._compare_index(connection, gallery, model_id, frozen, report)
             report.note("frame_rows", await store.with_wrong_frame_rows(connection, gallery.id))
             tracklets, frames, files = await store.count(connection, gallery.id)
@@ -235,7 +235,9 @@ class Checker:
             async with self._database.reading() as connection:
                 # Asked after it was read: it may have been written a moment ago.
                 now = await gallery_store.get_state(connection, gallery.id)
-            verify_fit(manifest, replace(gallery, change=now.change))
+            # One that is older than a repair is not damaged: it is not used, and written again soon.
+            verify_fit(manifest, replace(gallery, rebuild=0))
+            verify_past(manifest, now.change)
             report.checked["snapshots"] = 1
         except FileNotFoundError:
             report.checked["snapshots"] = 0

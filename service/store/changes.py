@@ -54,27 +54,33 @@ class Change:
 
 @dataclass(frozen=True)
 class Recorded:
-    """A change that got its number, and the generation and model that serve the gallery in this transaction."""
+    """A change that got its number.
+
+    Attributes:
+        models: those that every tracklet of the gallery must be described by from now on: the serving generation's, and
+            that of one which is joining. None among them is one that came while the gallery's row was waited for.
+    """
 
     number: int
-    generation: int
-    model_id: str | None
+    models: frozenset[str | None]
 
 
 _RECORD = text("""
     WITH counted AS (
-        UPDATE galleries SET change = change + 1 WHERE id = :gallery_id RETURNING change, generation
+        UPDATE galleries SET change = change + 1 WHERE id = :gallery_id RETURNING change, generation, joining
     ), recorded AS (
         INSERT INTO changes (gallery_id, number, kind, tracklet_id)
         SELECT :gallery_id, change, :kind, CAST(:tracklet_id AS uuid) FROM counted
     )
     SELECT
         counted.change,
-        counted.generation,
-        generations.model_id,
+        counted.joining,
+        serving.model_id,
+        joining.model_id,
         pg_notify(:channel, CAST(:gallery AS text) || ' ' || counted.change)
     FROM counted
-    LEFT JOIN generations ON generations.gallery_id = :gallery_id AND generations.number = counted.generation
+    LEFT JOIN generations AS serving ON serving.gallery_id = :gallery_id AND serving.number = counted.generation
+    LEFT JOIN generations AS joining ON joining.gallery_id = :gallery_id AND joining.number = counted.joining
 """)
 
 _INDEX_COLUMNS = (
@@ -99,8 +105,8 @@ _COPY = """
 async def record(connection: AsyncConnection, gallery_id: int, kind: ChangeKind, tracklet_id: uuid.UUID) -> Recorded:
     """Give this transaction's change to the gallery its number. Must be the last statement before COMMIT.
 
-    The UPDATE locks the gallery's row until COMMIT, so numbers come in commit order and without gaps, and the serving
-    generation cannot change any more before this transaction ends.
+    The UPDATE locks the gallery's row until COMMIT, so numbers come in commit order and without gaps, and neither the
+    serving generation nor the joining one can change any more before this transaction ends.
     """
     values = {
         "gallery_id": gallery_id,
@@ -109,8 +115,8 @@ async def record(connection: AsyncConnection, gallery_id: int, kind: ChangeKind,
         "channel": CHANNEL,
         "gallery": str(gallery_id),
     }
-    number, generation, model_id, _ = (await connection.execute(_RECORD, values)).one()
-    return Recorded(number, generation, model_id)
+    number, joining, serves, joins, _ = (await connection.execute(_RECORD, values)).one()
+    return Recorded(number, frozenset([serves] if joining is None else [serves, joins]))
 
 
 async def after(

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
+from service.disk import no_room
 from service.errors import DatabaseUnavailable
 
 SEARCH_PATH_OPTION = "-c search_path=public,procrastinate"
@@ -53,6 +54,7 @@ class Database:
 
         Raises:
             DatabaseUnavailable: the server is away, starting, or has no connection to spare.
+            InsufficientStorage: its disk is full.
         """
         with unavailable_when_gone():
             async with self._engine.begin() as connection:
@@ -120,7 +122,9 @@ class Database:
 
 
 class unavailable_when_gone:  # noqa: N801 - reads as a verb where it is used
-    """Turns the driver's ways of saying "no server" into `DatabaseUnavailable`; passes everything else on."""
+    """Turns the driver's ways of saying "no server" into `DatabaseUnavailable`, and "no room" into
+    `InsufficientStorage`; passes everything else on.
+    """
 
     def __enter__(self) -> None:
         return None
@@ -128,6 +132,8 @@ class unavailable_when_gone:  # noqa: N801 - reads as a verb where it is used
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, PoolTimeoutError):
             raise DatabaseUnavailable("Every database connection is busy; try again shortly.") from error
+        if isinstance(error.orig if isinstance(error, DBAPIError) else error, psycopg.errors.DiskFull):
+            raise no_room("PostgreSQL's data") from error
         if isinstance(error, DBAPIError) and (error.connection_invalidated or _server_is_away(error.orig)):
             raise DatabaseUnavailable("PostgreSQL does not answer; try again shortly.") from error
         if isinstance(error, psycopg.OperationalError) and _server_is_away(error):

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import and_, insert, select
+from sqlalchemy import and_, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_or
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import aliased
 
+from service.store.changes import CHANNEL
 from service.store.tables import GalleryRow, GenerationRow, ModelRow
 
 
@@ -17,6 +19,8 @@ class Gallery:
         change: number of the last committed change.
         generation: number of the serving generation, and `model_id` the model it is built under.
         dimension: length of that model's descriptors.
+        joining_model_id: the model of the generation that is joining, if one is.
+        rebuild: how often every process was asked to build its index anew.
     """
 
     id: int
@@ -25,8 +29,16 @@ class Gallery:
     generation: int
     model_id: str
     dimension: int
+    joining_model_id: str | None
+    rebuild: int = 0
+
+    @property
+    def models(self) -> frozenset[str]:
+        """Models that a tracklet which is stored now must be described by."""
+        return frozenset({self.model_id, self.joining_model_id or self.model_id})
 
 
+_Joining = aliased(GenerationRow)
 _GALLERY = (
     select(
         GalleryRow.id,
@@ -35,9 +47,12 @@ _GALLERY = (
         GalleryRow.generation,
         GenerationRow.model_id,
         ModelRow.dimension,
+        _Joining.model_id,
+        GalleryRow.rebuild,
     )
     .join(GenerationRow, and_(GenerationRow.gallery_id == GalleryRow.id, GenerationRow.number == GalleryRow.generation))
     .join(ModelRow, ModelRow.id == GenerationRow.model_id)
+    .outerjoin(_Joining, and_(_Joining.gallery_id == GalleryRow.id, _Joining.number == GalleryRow.joining))
 )
 
 
@@ -76,3 +91,20 @@ async def find_or_create(connection: AsyncConnection, name: str, model_id: str) 
         found = await find(connection, name)
         assert found is not None
     return found
+
+
+async def ask_for_rebuild(connection: AsyncConnection, gallery_id: int) -> int:
+    """Ask every process to build its index of the gallery anew; it hears of it at COMMIT.
+
+    Returns:
+        How often that was asked for: an index with this number, or a higher one, is what was asked for.
+    """
+    number: int | None = await connection.scalar(
+        update(GalleryRow)
+        .where(GalleryRow.id == gallery_id)
+        .values(rebuild=GalleryRow.rebuild + 1)
+        .returning(GalleryRow.rebuild)
+    )
+    assert number is not None
+    await connection.execute(select(func.pg_notify(CHANNEL, str(gallery_id))))
+    return number

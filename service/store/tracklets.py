@@ -1,7 +1,7 @@
 """Stored tracklets: one row each, with its frames and its descriptor."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -32,7 +32,7 @@ class FrameRecord:
 
 @dataclass(frozen=True)
 class NewTracklet:
-    """A tracklet about to be stored."""
+    """A tracklet about to be stored; `descriptors`, float32 little endian, are by the id of their model."""
 
     id: uuid.UUID
     camera: str
@@ -43,8 +43,8 @@ class NewTracklet:
     labels: dict[str, Any]
     frames: Sequence[FrameRecord]
     frames_digest: bytes
-    model_id: str
-    vector: bytes
+    descriptors: Mapping[str, bytes]
+    purity: float | None = None
 
     def as_stored(self, gallery: str, created_at: datetime) -> "StoredTracklet":
         """The same, once it is committed."""
@@ -60,6 +60,7 @@ class NewTracklet:
             frame_count=len(self.frames),
             created_at=created_at,
             frames_digest=self.frames_digest,
+            purity=self.purity,
         )
 
 
@@ -78,6 +79,7 @@ class StoredTracklet:
     frame_count: int
     created_at: datetime
     frames_digest: bytes = field(repr=False)
+    purity: float | None = None
 
 
 _TRACKLET = (
@@ -93,6 +95,7 @@ _TRACKLET = (
         TrackletRow.frame_count,
         TrackletRow.created_at,
         TrackletRow.frames_digest,
+        TrackletRow.purity,
     )
     .join(GalleryRow, GalleryRow.id == TrackletRow.gallery_id)
     .join(CameraRow, CameraRow.id == TrackletRow.camera_id)
@@ -175,14 +178,14 @@ async def find_frame(
 
 
 async def store(connection: AsyncConnection, gallery_id: int, tracklet: NewTracklet) -> tuple[int, datetime]:
-    """Insert the tracklet with its frames and descriptor, and number the change. Nothing may follow but COMMIT.
+    """Insert the tracklet with its frames and descriptors, and number the change. Nothing may follow but COMMIT.
 
     Returns:
         The number of the change, and when the tracklet was created.
 
     Raises:
         sqlalchemy.exc.IntegrityError: the gallery has its external id already.
-        GalleryMoved: the gallery is served under another model than the tracklet was described by.
+        GalleryMoved: the gallery wants descriptors of other models by now than the tracklet brings.
     """
     camera_id = await _find_or_create_camera(connection, gallery_id, tracklet.camera)
     created_at = await connection.scalar(
@@ -198,6 +201,7 @@ async def store(connection: AsyncConnection, gallery_id: int, tracklet: NewTrack
             ended_at=tracklet.ended_at,
             labels=tracklet.labels,
             frame_count=len(tracklet.frames),
+            purity=tracklet.purity,
         )
         .returning(TrackletRow.created_at)
     )
@@ -219,13 +223,16 @@ async def store(connection: AsyncConnection, gallery_id: int, tracklet: NewTrack
         ],
     )
     await connection.execute(
-        insert(DescriptorRow).values(tracklet_id=tracklet.id, model_id=tracklet.model_id, vector=tracklet.vector)
+        insert(DescriptorRow),
+        [
+            {"tracklet_id": tracklet.id, "model_id": model_id, "vector": vector}
+            for model_id, vector in tracklet.descriptors.items()
+        ],
     )
     recorded = await changes.record(connection, gallery_id, "added", tracklet.id)
-    if recorded.model_id != tracklet.model_id:
-        raise GalleryMoved(
-            f"The gallery was switched from model {tracklet.model_id} to another one meanwhile; try again."
-        )
+    # Nor one too many: it may be of a generation that is being purged, and nobody would remove it then.
+    if recorded.models != tracklet.descriptors.keys():
+        raise GalleryMoved("The gallery began to move to another model meanwhile, or ended it; try again.")
     return recorded.number, created_at
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    REAL,
     BigInteger,
     CheckConstraint,
     ForeignKey,
@@ -34,7 +35,10 @@ class CameraRow(Table):
 
 
 class TrackletRow(Table):
-    """A stored tracklet. `frames_digest` tells whether a repeated upload brings the same frames."""
+    """A stored tracklet. `frames_digest` tells whether a repeated upload brings the same frames.
+
+    `purity` is of the model that described the tracklet at its upload; null where its frames are too few to say.
+    """
 
     __tablename__ = "tracklets"
     __table_args__ = (
@@ -53,6 +57,7 @@ class TrackletRow(Table):
     ended_at: Mapped[datetime | None] = mapped_column(Moment)
     labels: Mapped[dict[str, Any]] = mapped_column(JSONB)
     frame_count: Mapped[int]
+    purity: Mapped[float | None] = mapped_column(REAL)
     created_at: Mapped[datetime] = mapped_column(Moment, server_default=func.clock_timestamp())
 
 

@@ -65,6 +65,22 @@ class IndexStates(RuleBasedStateMachine):
             snapshot.write(Path(folder) / "s", self.index.freeze(), 1, 1, "m")
             _, self.index = snapshot.read(Path(folder) / "s", **OPTIONS[self.kind])
 
+    @rule(meanwhile=st.integers(0, 5), count=st.integers(0, 5), k=st.integers(1, 30))
+    def compact(self, meanwhile: int, count: int, k: int) -> None:
+        """The live rows copied beside; what happens meanwhile happens to both, and both answer alike, bit for bit."""
+        frozen, before = self.index.freeze(), self.index
+        gone = [self.rows.pop() for _ in range(min(meanwhile, len(self.rows)))]
+        come = make_rows(self.rng, count, DIMENSION)
+        self.rows += come
+        self.index = GalleryIndex.of(frozen, **OPTIONS[self.kind])
+        assert self.index.dead == 0
+        for index in (before, self.index):
+            assert all(index.remove(row.tracklet_id) for row in gone)
+            index.add(come)
+        queries = self.rng.normal(size=(len(FILTERS), DIMENSION)).astype(np.float32)
+        questions = [Question(query, k, FILTERS[name][0]) for query, name in zip(queries, sorted(FILTERS), strict=True)]
+        assert self.index.search_many(questions) == before.search_many(questions)
+
     @rule()
     def reindex(self) -> None:
         """Built anew from the rows, in another order."""

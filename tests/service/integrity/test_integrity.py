@@ -1,5 +1,7 @@
 """Every part of a gallery is broken by hand: the difference is named, repair mends it, and searches are as before."""
 
+import os
+import socket
 import threading
 import uuid
 from collections.abc import Iterator
@@ -88,7 +90,12 @@ def test_a_whole_gallery_is_found_whole_and_repair_changes_nothing(
     assert (checked["tracklets"], checked["index_rows"], checked["frames"], checked["files"]) == (8, 8, 16, 16)
     assert (checked["files_hashed"], checked["described_again"]) == (16, 8)
     assert check(running_service, full=False, sample=0, describe=0)["checked"]["files_hashed"] == 0
-    assert repair(running_service) == {"mended": [], "left": []}
+    process = f"{socket.gethostname()}/{os.getpid()}"
+    assert report["process"] == process
+    index = running_service.service.galleries.find(GALLERY).loaded
+    assert repair(running_service) == {"process": process, "mended": [], "left": []}
+    # It was compared, so it need not be built anew.
+    assert running_service.service.galleries.find(GALLERY).loaded is index
     assert check(running_service)["change"] == 8
 
 
@@ -187,7 +194,7 @@ def test_an_index_that_differs_is_built_anew(
     result = repair(running_service)
     assert kinds(result["mended"]) == {"index_missing": 1, "index_differs": 1}
     assert result["left"] == []
-    assert served.loaded.generation == generation + 1
+    assert served.loaded.generation == generation
     with running_service.database() as connection:
         connection.execute("UPDATE tracklets SET identity = NULL WHERE id = %s", (ids[5],))
     repair(running_service)
@@ -278,6 +285,29 @@ def test_another_process_hears_of_what_was_mended(postgres, data_folder: Path) -
             repair(one)
             wait_until(lambda: same(search(other, ids[0], gallery=GALLERY)["results"], before))
             wait_until(lambda: found(other) == {})
+
+
+@pytest.mark.parametrize("poll_seconds", [0.2, 600])
+def test_repair_reaches_the_index_of_every_process(postgres, data_folder: Path, poll_seconds: float) -> None:
+    # With so long between two looks, the others hear of it or do not know.
+    values = {"poll_seconds": poll_seconds, "max_lag_seconds": 2 * poll_seconds}
+    with empty_database(postgres) as url:
+        settings = make_settings(data_folder / "data", url, **values)
+        with run_service(settings) as one, run_service(settings) as other:
+            ids = [upload(one, seed, frames=2, gallery=GALLERY)["id"] for seed in range(4)]
+            expected = search(one, ids[0], gallery=GALLERY)["results"]
+            for process, lost in ((one, ids[1]), (other, ids[2])):
+                wait_until(lambda process=process: len(search(process, ids[0], gallery=GALLERY)["results"]) == 3)
+                process.service.galleries.find(GALLERY).index.remove(uuid.UUID(lost))
+            # Nobody sees more than its own; and whoever is free does the job.
+            assert (found(one), found(other)) == ({"index_missing": {ids[1]}}, {"index_missing": {ids[2]}})
+            assert kinds(repair(one)["mended"]) == {"index_missing": 1}
+            for process in (one, other):
+                wait_until(lambda process=process: search(process, ids[0], gallery=GALLERY)["results"] == expected)
+                assert found(process) == {}
+        # What the wrong ones saved before is not believed.
+        with run_service(settings) as one:
+            assert search(one, ids[0], gallery=GALLERY)["results"] == expected
 
 
 def stored_state(running: RunningService, tracklet_id: str) -> tuple[bytes, list[tuple[Any, ...]]]:
