@@ -25,6 +25,7 @@ from service.ingest.frames import Frames, digest_of, prepare_frames
 from service.ingest.images import ImageLimits
 from service.metrics import Metrics
 from service.store import galleries as gallery_store
+from service.store import integrity as integrity_store
 from service.store import tracklets as store
 from service.store.database import Database
 from service.store.frames import FrameStore
@@ -32,6 +33,8 @@ from service.store.galleries import Gallery
 from service.store.tracklets import NewTracklet, StoredTracklet
 
 log = structlog.get_logger(__name__)
+
+_FILES_AT_ONCE = 5000
 
 
 @dataclass(frozen=True)
@@ -214,17 +217,41 @@ class Uploads:
             return await asyncio.to_thread(self._frame_store.remove, gallery, orphans)
 
     async def sweep_all(self) -> None:
-        """Remove what uploads that were killed half-way left on disk."""
+        """Remove what uploads that were killed half-way left on disk.
+
+        Files of a gallery in which frame rows are wrong are left: they may be those that the rows should name.
+        """
         await asyncio.to_thread(self._frame_store.discard_incoming)
         async with self._database.transaction() as connection:
             present = await gallery_store.list_all(connection)
         for gallery in present:
-            digests = await asyncio.to_thread(self._frame_store.digests, gallery.name)
+            orphans = await self._orphans(gallery)
+            if not orphans:
+                continue
+            async with self._database.reading() as connection:
+                wrong = await integrity_store.with_wrong_frame_rows(connection, gallery.id)
+            if wrong:
+                log.error(
+                    "frame files without a tracklet are left, since frame rows are wrong; tfclip integrity names them",
+                    gallery=gallery.name,
+                    files=len(orphans),
+                    tracklets=len(wrong),
+                )
+                continue
             removed = 0
-            for start in range(0, len(digests), 5000):
-                removed += await self.sweep(gallery.id, gallery.name, digests[start : start + 5000])
+            for start in range(0, len(orphans), _FILES_AT_ONCE):
+                removed += await self.sweep(gallery.id, gallery.name, orphans[start : start + _FILES_AT_ONCE])
             if removed:
                 log.warning("frame files without a tracklet removed", gallery=gallery.name, files=removed)
+
+    async def _orphans(self, gallery: Gallery) -> list[bytes]:
+        """Files of the gallery that no row names, or none yet: nobody is locked out for it."""
+        digests = await asyncio.to_thread(self._frame_store.digests, gallery.name)
+        orphans = []
+        async with self._database.reading() as connection:
+            for start in range(0, len(digests), _FILES_AT_ONCE):
+                orphans += await store.unreferenced(connection, gallery.id, digests[start : start + _FILES_AT_ONCE])
+        return orphans
 
     async def _existing(self, upload: Upload, contents: Sequence[bytes]) -> tuple[StoredTracklet | None, Gallery]:
         """The tracklet that has the upload's external id already, and the gallery, made when it is new."""
