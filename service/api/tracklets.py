@@ -79,6 +79,7 @@ async def create_tracklet(request: Request, response: Response, caller: WriteKey
             started_at=metadata.started_at,
             ended_at=metadata.ended_at,
             labels=dict(metadata.labels),
+            uploaded_by=caller,
         )
         stored, model_id, created = await service.uploads.add(upload, form.frames)
     response.status_code = 201 if created else 200
@@ -118,7 +119,7 @@ async def get_tracklet(tracklet_id: uuid.UUID, caller: ReadKey, service: Service
 async def delete_tracklet(tracklet_id: uuid.UUID, caller: WriteKey, service: ServiceDep) -> None:
     """Delete a tracklet with its frames. When this answers, no search finds it any more."""
     # A client that hangs up must not leave the files behind.
-    await asyncio.shield(asyncio.create_task(service.uploads.delete(tracklet_id)))
+    await asyncio.shield(asyncio.create_task(service.uploads.delete(tracklet_id, caller)))
 
 
 @router.get(
