@@ -23,6 +23,8 @@ from service.gallery.following import Follower
 from service.gallery.galleries import Galleries
 from service.gallery.ranking import Search
 from service.gallery.snapshot_folder import SnapshotFolder
+from service.identities.editing import Editor
+from service.identities.proposals import Proposals
 from service.ingest.admission import Admission
 from service.ingest.images import ImageLimits
 from service.ingest.uploads import Uploads
@@ -65,6 +67,8 @@ class Service:
     search: Search
     jobs: JobQueue
     checker: Checker
+    identities: Editor
+    proposals: Proposals
     parts: AsyncExitStack
 
     @classmethod
@@ -201,6 +205,8 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
         search,
         jobs,
         checker,
+        Editor(database, galleries),
+        Proposals(database, galleries, settings.max_proposal_tracklets),
         parts,
     )
 

@@ -1,6 +1,5 @@
 """Tracklets as they go over the wire."""
 
-import json
 import uuid
 from datetime import datetime
 from typing import Any
@@ -51,10 +50,6 @@ class TrackletMetadata(Schema):
             raise ValueError("ended_at is before started_at")
         return self
 
-    def labels_size(self) -> int:
-        """Bytes of the labels as JSON."""
-        return len(json.dumps(self.labels).encode())
-
 
 class ListParameters(Schema):
     """Options of a list."""
@@ -77,6 +72,7 @@ class Tracklet(BaseModel):
     labels: dict[str, Any]
     frame_count: int
     created_at: datetime
+    version: int = Field(description="Counts what was changed of it; also its `ETag`.")
     thumbnail_url: str
     frame_urls: list[str]
 
@@ -94,6 +90,7 @@ class Tracklet(BaseModel):
             labels=stored.labels,
             frame_count=stored.frame_count,
             created_at=stored.created_at,
+            version=stored.version,
             thumbnail_url=thumbnail_url(stored),
             frame_urls=[frame_url(stored.id, position) for position in range(stored.frame_count)],
         )

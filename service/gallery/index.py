@@ -121,6 +121,11 @@ class GalleryIndex:
         number = self._numbers.get(tracklet_id)
         return None if number is None else self._rows.gather(np.array([number]))[0]
 
+    def vectors(self, tracklet_ids: Iterable[uuid.UUID]) -> tuple[list[uuid.UUID], NDArray[np.float32]]:
+        """Those of the tracklets that are here, in their order, and their unit vectors: (N, D) float32."""
+        numbers = {one: self._numbers[one] for one in tracklet_ids if one in self._numbers}
+        return list(numbers), self._rows.gather(np.array(list(numbers.values()), np.int64))
+
     def ids(self) -> NDArray[np.uint64]:
         """Ids of all tracklets that can be found: (N, 2) big-endian uint64, in order of arrival."""
         count = self._count

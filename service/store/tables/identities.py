@@ -2,7 +2,7 @@
 
 import uuid
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import (
     BigInteger,
@@ -81,7 +81,7 @@ class MatchDecisionRow(Table):
     gallery_id: Mapped[int] = mapped_column(ForeignKey("galleries.id", ondelete="CASCADE"))
     first_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("tracklets.id", ondelete="CASCADE"))
     second_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("tracklets.id", ondelete="CASCADE"), index=True)
-    verdict: Mapped[str] = mapped_column(Text)
+    verdict: Mapped[Literal["same", "different"]] = mapped_column(Text)
     event_id: Mapped[int | None] = mapped_column(ForeignKey("identity_events.id"))
     decided_by: Mapped[str] = mapped_column(Text)
     at: Mapped[datetime] = mapped_column(Moment, server_default=func.clock_timestamp())
