@@ -48,6 +48,7 @@ class Upload:
     started_at: datetime | None
     ended_at: datetime | None
     labels: dict[str, Any]
+    uploaded_by: str
 
 
 @dataclass(frozen=True)
@@ -183,10 +184,12 @@ class Uploads:
             frames_digest=described.frames.digest,
             descriptors={model_id: described.vectors[model_id].astype("<f4").tobytes() for model_id in gallery.models},
             purity=described.purity,
+            uploaded_by=upload.uploaded_by,
         )
         try:
             # A client that hangs up must not leave half of this behind.
-            change, created_at = await asyncio.shield(asyncio.create_task(self._commit(gallery, new, described.frames)))
+            committed = asyncio.create_task(self._commit(gallery, new, described.frames))
+            change, created_at, identity = await asyncio.shield(committed)
         except IntegrityError:
             existing, _ = await self._existing(upload, contents)
             if existing is None:
@@ -194,16 +197,16 @@ class Uploads:
             return existing, gallery.model_id, False
         with self._metrics.stage("index"):
             await self._galleries.catch_up(gallery.name, change)
-        return new.as_stored(gallery.name, created_at), gallery.model_id, True
+        return new.as_stored(gallery.name, identity, created_at), gallery.model_id, True
 
-    async def delete(self, tracklet_id: uuid.UUID) -> None:
+    async def delete(self, tracklet_id: uuid.UUID, done_by: str) -> None:
         """Delete a tracklet: row, descriptor, index entry, and the files that no other tracklet shares.
 
         Raises:
             NotFound: it is not stored.
         """
         async with self._database.transaction() as connection:
-            deleted = await store.remove(connection, tracklet_id)
+            deleted = await store.remove(connection, tracklet_id, done_by)
         if deleted is None:
             raise NotFound(f"There is no tracklet {tracklet_id}.")
         await self._galleries.catch_up(deleted.gallery, deleted.change)
@@ -270,7 +273,7 @@ class Uploads:
             )
         return existing, gallery
 
-    async def _commit(self, gallery: Gallery, new: NewTracklet, frames: Frames) -> tuple[int, datetime]:
+    async def _commit(self, gallery: Gallery, new: NewTracklet, frames: Frames) -> tuple[int, datetime, str | None]:
         try:
             async with self._database.transaction() as connection:
                 await store.lock_frames_shared(connection, gallery.id)
