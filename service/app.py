@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from service.api import admin, generations, health, integrity, jobs, keys, models, search, tracklets
+from service.api import admin, calibrations, generations, health, integrity, jobs, keys, models, search, tracklets
 from service.api.middleware import BodyLimit, RequestContext
 from service.api.problems import Problem, install_problem_handlers
 from service.errors import StartupError
@@ -59,6 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
         generations.router,
         models.router,
         integrity.router,
+        calibrations.router,
         keys.router,
         jobs.router,
         health.router,

@@ -16,6 +16,7 @@ from model import WeightsError
 from model.caution import caution
 from model.default_weights import DEMO_WEIGHTS, open_model
 from model.devices import resolve_device
+from service.calibration.job import CALIBRATE, Calibrator
 from service.embedding.models import Models
 from service.embedding.registry import ModelRegistry, register_default
 from service.errors import DatabaseUnavailable, StartupError
@@ -179,6 +180,7 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
             reindex.ACTIVATE: generations.activate,
             reindex.PURGE: generations.purge,
             REPAIR: repairs.repair,
+            CALIBRATE: Calibrator(database, galleries).calibrate,
         },
     )
     await jobs.start()

@@ -3,7 +3,7 @@
 import json
 import uuid
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -69,12 +69,25 @@ class TrackletSearchParameters(SearchParameters):
     query_id: uuid.UUID = Field(description="Id of a tracklet in the gallery.")
 
 
+class CalibrationReference(BaseModel):
+    """The calibration behind an answer."""
+
+    id: uuid.UUID
+    stale: bool = Field(
+        description="Made for another model or a much smaller gallery: it says nothing until run again."
+    )
+    reason: str | None
+
+
 class Result(BaseModel):
     """One place of a ranking."""
 
     rank: int
     tracklet_id: uuid.UUID
     score: float = Field(description="Cosine similarity, -1 to 1.")
+    probability: float | None = Field(
+        description="That it is the same person; null without a calibration, and for the query's own camera."
+    )
     camera_id: str
     identity: str | None
     external_id: str | None
@@ -92,6 +105,10 @@ class Ranking(BaseModel):
     model: Model
     generation: int
     took_ms: float
+    decision: Literal["match", "possible", "no match"] | None = Field(
+        description="Of the whole search, by the gallery's calibration; null without one."
+    )
+    calibration: CalibrationReference | None
     results: list[Result]
 
     @classmethod
@@ -104,11 +121,15 @@ class Ranking(BaseModel):
             model=Model.of(answer.model),
             generation=answer.generation,
             took_ms=round(took_ms, 3),
+            decision=answer.decision,
+            calibration=answer.calibration
+            and CalibrationReference.model_validate(answer.calibration, from_attributes=True),
             results=[
                 Result(
                     rank=place.rank,
                     tracklet_id=place.tracklet.id,
                     score=place.score,
+                    probability=place.probability,
                     camera_id=place.tracklet.camera,
                     identity=place.tracklet.identity,
                     external_id=place.tracklet.external_id,

@@ -88,6 +88,7 @@ class Follower:
             if not self._swept:
                 await asyncio.to_thread(self._snapshots.sweep, await generation_store.numbers(connection))
                 self._swept = True
+            await self._galleries.calibrations.refresh(connection)
         self._galleries.keep_only([gallery.name for gallery in present])
         for gallery in present:
             self._attend(gallery, looked_at)

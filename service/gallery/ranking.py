@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.calibration.answers import Decision, Judge, judged
 from service.errors import NotFound
 from service.gallery.filters import Filters
 from service.gallery.galleries import Galleries
@@ -63,15 +64,18 @@ class RankedTracklet:
     rank: int
     score: float
     tracklet: StoredTracklet
+    probability: float | None = None
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A ranking with its rows, and what ranked them: the generation, and the model that it is of."""
+    """A ranking with its rows, what ranked them (the generation, and the model that it is of), and what it means."""
 
     results: list[RankedTracklet]
     model: ModelRecord
     generation: int
+    decision: Decision | None = None
+    calibration: Judge | None = None
 
 
 class Search:
@@ -130,7 +134,8 @@ class Search:
             wanted = question.k + len(hits) - len(present)
         places = enumerate(present[: question.k], start=1)
         results = [RankedTracklet(rank, hit.score, row) for rank, (hit, row) in places]
-        return Answer(results, model, loaded.generation)
+        answer = Answer(results, model, loaded.generation)
+        return judged(answer, self._galleries.calibrations, loaded, question, options)
 
     async def _model(self, connection: AsyncConnection, model_id: str) -> ModelRecord:
         """What the database says of a model, asked once in the life of a service."""
