@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from model import WeightsError
 from model.default_weights import DEMO_WEIGHTS, open_model
 from model.devices import resolve_device
+from service.calibration.job import CALIBRATE, Calibrator
 from service.embedding.models import Models
 from service.embedding.registry import ModelRegistry, register_default
 from service.errors import DatabaseUnavailable, InsufficientStorage, StartupError
@@ -171,6 +172,7 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
             reindex.ACTIVATE: generations.activate,
             reindex.PURGE: generations.purge,
             REPAIR: repairs.repair,
+            CALIBRATE: Calibrator(database, galleries).calibrate,
         },
     )
     await jobs.start()

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from service.calibration.answers import ServedCalibrations
 from service.errors import DatabaseUnavailable, IndexNotReady, NotFound
 from service.gallery.batching import SearchBatcher
 from service.gallery.building import IndexLoader, IndexOutOfStep, ModelGone, TooEarly
@@ -49,6 +50,7 @@ class Galleries:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.clock = clock
+        self.calibrations = ServedCalibrations()
         self._database = database
         self._snapshots = snapshots
         self._loader = IndexLoader(database, snapshots, index_options or {}, clock)
