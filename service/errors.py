@@ -97,6 +97,12 @@ class ExternalIdConflict(ServiceError):
     status, code, title = 409, "external_id_conflict", "The external id is taken by other frames"
 
 
+class PreconditionFailed(ServiceError):
+    """What the request wants to change is not what its `If-Match` names."""
+
+    status, code, title = 412, "precondition_failed", "It was changed meanwhile"
+
+
 class ModelConflict(ServiceError):
     """The request names a model that this gallery is not indexed under."""
 

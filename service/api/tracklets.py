@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import FileResponse
 from pydantic import ValidationError
 
+from service.api.conditional import IfNoneMatch, etag, still_good
 from service.api.cursors import decode_cursor, encode_cursor
 from service.api.dependencies import ReadKey, ServiceDep, WriteKey, single_valued
 from service.api.multipart import read_form
@@ -127,24 +128,29 @@ async def delete_tracklet(tracklet_id: uuid.UUID, caller: WriteKey, service: Ser
     response_class=FileResponse,
     responses={
         200: {"content": {kind: {} for kind in ("image/jpeg", "image/png", "image/webp")}, "description": "The image"},
+        304: {"description": "The copy that If-None-Match names is still good"},
         **problems(401, 403, 404, 422, 503),
     },
 )
 async def get_frame(
-    tracklet_id: uuid.UUID, position: Annotated[int, Path(ge=0, le=1_000_000)], caller: ReadKey, service: ServiceDep
-) -> FileResponse:
+    tracklet_id: uuid.UUID,
+    position: Annotated[int, Path(ge=0, le=1_000_000)],
+    caller: ReadKey,
+    service: ServiceDep,
+    if_none_match: IfNoneMatch = None,
+) -> Response:
     """The bytes of one frame as they were uploaded; positions count from 0."""
     async with service.database.reading() as connection:
         found = await store.find_frame(connection, tracklet_id, position)
     path = service.frames.path(found[0], found[1].sha256) if found else None
     if found is None or path is None or not path.is_file():
         raise NotFound(f"There is no frame {position} of tracklet {tracklet_id}.")
-    return FileResponse(
-        path,
-        media_type=found[1].media_type,
-        # A frame's bytes never change; a browser must not guess at what they are.
-        headers={"Cache-Control": "private, max-age=86400, immutable", "X-Content-Type-Options": "nosniff"},
-    )
+    tag = etag(found[1].sha256.hex())
+    # A frame's bytes never change; a browser must not guess at what they are.
+    headers = {"Cache-Control": "private, max-age=86400, immutable", "X-Content-Type-Options": "nosniff", "ETag": tag}
+    if still_good(if_none_match, tag):
+        return Response(status_code=304, headers=headers)
+    return FileResponse(path, media_type=found[1].media_type, headers=headers)
 
 
 def _parse_metadata(values: list[str], settings: Settings) -> TrackletMetadata:
