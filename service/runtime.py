@@ -23,6 +23,7 @@ from service.gallery.following import Follower
 from service.gallery.galleries import Galleries
 from service.gallery.ranking import Search
 from service.gallery.snapshot_folder import SnapshotFolder
+from service.idempotency import IdempotencyKeys
 from service.ingest.admission import Admission
 from service.ingest.images import ImageLimits
 from service.ingest.uploads import Uploads
@@ -32,6 +33,7 @@ from service.jobs import reindex
 from service.jobs.describing import Describer
 from service.jobs.queue import JobQueue
 from service.metrics import Metrics
+from service.rate_limits import RateLimits
 from service.settings import Settings
 from service.store import galleries as gallery_store
 from service.store import keys, migrate
@@ -65,6 +67,8 @@ class Service:
     search: Search
     jobs: JobQueue
     checker: Checker
+    idempotency: IdempotencyKeys
+    rate_limits: RateLimits
     parts: AsyncExitStack
 
     @classmethod
@@ -184,6 +188,10 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
     await jobs.start()
     parts.push_async_callback(jobs.close)
 
+    idempotency = IdempotencyKeys(database, settings.idempotency_seconds)
+    idempotency.start()
+    parts.push_async_callback(idempotency.close)
+
     log.info("service started", **_described(model), device=device, data_dir=str(settings.data_dir))
     search = Search(database, galleries, uploads, metrics)
     admission = Admission(settings.max_uploads)
@@ -201,6 +209,8 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
         search,
         jobs,
         checker,
+        idempotency,
+        RateLimits(settings.requests_per_minute),
         parts,
     )
 

@@ -10,8 +10,9 @@ from fastapi.responses import FileResponse
 from pydantic import ValidationError
 
 from service.api.conditional import IfNoneMatch, etag, still_good
+from service.api.creating import CreatingRoute
 from service.api.cursors import decode_cursor, encode_cursor
-from service.api.dependencies import ReadKey, ServiceDep, WriteKey, single_valued
+from service.api.dependencies import ReadKey, ServiceDep, WriteKey, owner_of, single_valued
 from service.api.multipart import read_form
 from service.api.problems import field_errors, problems
 from service.api.schemas import ListParameters, StoredAnswer, Tracklet, TrackletMetadata, TrackletPage
@@ -20,7 +21,9 @@ from service.ingest.uploads import Upload
 from service.settings import Settings
 from service.store import tracklets as store
 
-router = APIRouter(prefix="/tracklets", tags=["tracklets"], dependencies=[Depends(single_valued)])
+router = APIRouter(
+    prefix="/tracklets", tags=["tracklets"], dependencies=[Depends(single_valued)], route_class=CreatingRoute
+)
 
 _UPLOAD_BODY = {
     "requestBody": {
@@ -58,7 +61,7 @@ _UPLOAD_BODY = {
     response_model=StoredAnswer,
     responses={
         200: {"model": StoredAnswer, "description": "The same tracklet was there already"},
-        **problems(400, 401, 403, 409, 413, 415, 422, 503),
+        **problems(400, 401, 403, 409, 413, 415, 422, 503, 507),
     },
     openapi_extra=_UPLOAD_BODY,
 )
@@ -80,6 +83,7 @@ async def create_tracklet(request: Request, response: Response, caller: WriteKey
             started_at=metadata.started_at,
             ended_at=metadata.ended_at,
             labels=dict(metadata.labels),
+            owner=owner_of(request, service),
         )
         stored, model_id, created = await service.uploads.add(upload, form.frames)
     response.status_code = 201 if created else 200

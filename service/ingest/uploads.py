@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from sqlalchemy.exc import IntegrityError
 
+from service import creation
 from service.embedding.models import Models
 from service.errors import ExternalIdConflict, GalleryMoved, NotFound
 from service.gallery.galleries import Galleries
@@ -21,6 +22,7 @@ from service.ingest.frames import Frames, digest_of, prepare_frames
 from service.ingest.images import ImageLimits
 from service.metrics import Metrics
 from service.store import galleries as gallery_store
+from service.store import keys
 from service.store import tracklets as store
 from service.store.database import Database
 from service.store.frames import FrameStore
@@ -28,6 +30,14 @@ from service.store.galleries import Gallery
 from service.store.tracklets import NewTracklet, StoredTracklet
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The key that sends a tracklet, and how many it may store; None where there is no key or no limit."""
+
+    key_id: uuid.UUID | None = None
+    quota: int | None = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +51,7 @@ class Upload:
     started_at: datetime | None
     ended_at: datetime | None
     labels: dict[str, Any]
+    owner: Owner = Owner()
 
 
 class Uploads:
@@ -103,29 +114,33 @@ class Uploads:
 
         Returns:
             The tracklet, the model it was described by, and whether it is new: the same external id with the same
-            frames gives the tracklet that is there.
+            frames gives the tracklet that is there. A request that is sent again under its idempotency key gives the
+            tracklet that it made, as new.
 
         Raises:
             ExternalIdConflict: the external id is taken by other frames.
+            QuotaExceeded: its owner has stored as many as it may.
             InvalidFrame, QueueFull, ModelConflict, DatabaseUnavailable.
         """
-        existing, gallery = await self._existing(upload, contents)
+        identifier = await _new_id(contents)
+        existing, gallery = await self._existing(upload, contents, identifier)
         if existing is not None:
-            return existing, gallery.model_id, False
+            return existing, gallery.model_id, existing.id == identifier
+        await self._check_quota(upload.owner)
         while True:
             try:
-                return await self._store(upload, contents, gallery)
+                return await self._store(upload, contents, gallery, identifier)
             except GalleryMoved:
                 # Switched to another model while this was embedded: describe it by that one.
                 async with self._database.reading() as connection:
                     gallery = await gallery_store.get_state(connection, gallery.id)
 
     async def _store(
-        self, upload: Upload, contents: Sequence[bytes], gallery: Gallery
+        self, upload: Upload, contents: Sequence[bytes], gallery: Gallery, identifier: uuid.UUID
     ) -> tuple[StoredTracklet, str, bool]:
         frames, vector = await self.describe(contents, gallery.model_id)
         new = NewTracklet(
-            id=uuid.uuid4(),
+            id=identifier,
             camera=upload.camera,
             external_id=upload.external_id,
             identity=upload.identity,
@@ -136,15 +151,17 @@ class Uploads:
             frames_digest=frames.digest,
             model_id=gallery.model_id,
             vector=vector.astype("<f4").tobytes(),
+            key_id=upload.owner.key_id,
         )
         try:
             # A client that hangs up must not leave half of this behind.
-            change, created_at = await asyncio.shield(asyncio.create_task(self._commit(gallery, new, frames)))
+            committing = asyncio.create_task(self._commit(gallery, new, frames, upload.owner.quota))
+            change, created_at = await asyncio.shield(committing)
         except IntegrityError:
-            existing, _ = await self._existing(upload, contents)
+            existing, _ = await self._existing(upload, contents, identifier)
             if existing is None:
                 raise
-            return existing, gallery.model_id, False
+            return existing, gallery.model_id, existing.id == identifier
         with self._metrics.stage("index"):
             await self._galleries.catch_up(gallery.name, change)
         return new.as_stored(gallery.name, created_at), gallery.model_id, True
@@ -182,11 +199,15 @@ class Uploads:
             if removed:
                 log.warning("frame files without a tracklet removed", gallery=gallery.name, files=removed)
 
-    async def _existing(self, upload: Upload, contents: Sequence[bytes]) -> tuple[StoredTracklet | None, Gallery]:
-        """The tracklet that has the upload's external id already, and the gallery, made when it is new."""
+    async def _existing(
+        self, upload: Upload, contents: Sequence[bytes], identifier: uuid.UUID
+    ) -> tuple[StoredTracklet | None, Gallery]:
+        """The tracklet that has the upload's id or external id already, and the gallery, made when it is new."""
         existing = None
         async with self._database.reading() as connection:
-            if upload.external_id is not None:
+            if creation.may_exist():
+                existing = await store.find(connection, identifier)
+            if existing is None and upload.external_id is not None:
                 existing = await store.find_by_external_id(connection, upload.gallery, upload.external_id)
             gallery = await gallery_store.find(connection, upload.gallery)
         if gallery is None:
@@ -199,13 +220,23 @@ class Uploads:
             )
         return existing, gallery
 
-    async def _commit(self, gallery: Gallery, new: NewTracklet, frames: Frames) -> tuple[int, datetime]:
+    async def _check_quota(self, owner: Owner) -> None:
+        """Refuse early what would be refused at its COMMIT."""
+        if owner.key_id is not None and owner.quota is not None:
+            async with self._database.reading() as connection:
+                await keys.check_quota(connection, owner.key_id, owner.quota, lock=False)
+
+    async def _commit(
+        self, gallery: Gallery, new: NewTracklet, frames: Frames, quota: int | None
+    ) -> tuple[int, datetime]:
         try:
             async with self._database.transaction() as connection:
                 await store.lock_frames_shared(connection, gallery.id)
                 with self._metrics.stage("store"):
                     await asyncio.to_thread(self._frame_store.write, gallery.name, frames.contents)
                 with self._metrics.stage("commit"):
+                    if new.key_id is not None and quota is not None:
+                        await keys.check_quota(connection, new.key_id, quota, lock=True)
                     stored = await store.store(connection, gallery.id, new)
                     await connection.commit()
                 return stored
@@ -219,3 +250,10 @@ class Uploads:
         except Exception as error:
             # The sweep at the next start finds them.
             log.warning("frame files of a failed upload remain for now", gallery=gallery.name, error=repr(error))
+
+
+async def _new_id(contents: Sequence[bytes]) -> uuid.UUID:
+    """An id for a tracklet of these frames."""
+    if not creation.is_keyed():
+        return uuid.uuid4()
+    return creation.new_id(f"tracklet {(await asyncio.to_thread(digest_of, contents)).hex()}")

@@ -45,6 +45,7 @@ class NewTracklet:
     frames_digest: bytes
     model_id: str
     vector: bytes
+    key_id: uuid.UUID | None = None
 
     def as_stored(self, gallery: str, created_at: datetime) -> "StoredTracklet":
         """The same, once it is committed."""
@@ -198,6 +199,7 @@ async def store(connection: AsyncConnection, gallery_id: int, tracklet: NewTrack
             ended_at=tracklet.ended_at,
             labels=tracklet.labels,
             frame_count=len(tracklet.frames),
+            key_id=tracklet.key_id,
         )
         .returning(TrackletRow.created_at)
     )

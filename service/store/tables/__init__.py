@@ -4,6 +4,7 @@ from service.store.tables.base import Table
 from service.store.tables.galleries import GalleryRow, GenerationRow, ModelRow
 from service.store.tables.service import JobRow, KeyRow
 from service.store.tables.tracklets import CameraRow, ChangeRow, DescriptorRow, FrameRow, TrackletRow
+from service.store.tables.wire import IdempotencyRow
 
 __all__ = [
     "CameraRow",
@@ -12,6 +13,7 @@ __all__ = [
     "FrameRow",
     "GalleryRow",
     "GenerationRow",
+    "IdempotencyRow",
     "JobRow",
     "KeyRow",
     "ModelRow",

@@ -34,7 +34,7 @@ class CameraRow(Table):
 
 
 class TrackletRow(Table):
-    """A stored tracklet. `frames_digest` tells whether a repeated upload brings the same frames."""
+    """A stored tracklet. `frames_digest` tells whether an upload brings the same frames again, `key_id` who sent it."""
 
     __tablename__ = "tracklets"
     __table_args__ = (
@@ -53,6 +53,7 @@ class TrackletRow(Table):
     ended_at: Mapped[datetime | None] = mapped_column(Moment)
     labels: Mapped[dict[str, Any]] = mapped_column(JSONB)
     frame_count: Mapped[int]
+    key_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("api_keys.id"), index=True)
     created_at: Mapped[datetime] = mapped_column(Moment, server_default=func.clock_timestamp())
 
 
