@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from service.api.middleware import BodyLimit, RequestContext
+from service.api.middleware import BodyLimit, RequestContext, UriLimit
 from service.api.problems import Problem, install_problem_handlers
 from service.api.routers import ROUTERS
 from service.assembly import start
@@ -58,6 +58,7 @@ def create_app(settings: Settings) -> FastAPI:
     _document_problems(app)
     # The last one added is the outermost: a refused body has a request id too.
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes, model_limit=settings.max_model_bytes)
+    app.add_middleware(UriLimit, limit=settings.max_uri_bytes)
     app.add_middleware(RequestContext, metrics=metrics)
     return app
 

@@ -31,6 +31,7 @@ from service.gallery.following import Follower
 from service.gallery.galleries import Galleries
 from service.gallery.ranking import Search
 from service.gallery.snapshot_folder import SnapshotFolder
+from service.idempotency import IdempotencyKeys
 from service.identities.editing import Editor
 from service.identities.proposals import Proposals
 from service.ingest.admission import Admission
@@ -42,6 +43,7 @@ from service.jobs import reindex
 from service.jobs.describing import Describer
 from service.jobs.queue import JobQueue
 from service.metrics import Metrics
+from service.rate_limits import RateLimits
 from service.runtime import Service
 from service.settings import Settings
 from service.store import galleries as gallery_store
@@ -178,6 +180,10 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
     await jobs.start()
     parts.push_async_callback(jobs.close)
 
+    idempotency = IdempotencyKeys(database, settings.idempotency_seconds)
+    idempotency.start()
+    parts.push_async_callback(idempotency.close)
+
     log.info("service started", **described(model), device=device, data_dir=str(settings.data_dir))
     search = Search(database, galleries, uploads, metrics, settings.max_rerank_top)
     parts.callback(search.close)
@@ -203,5 +209,7 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
         checker=checker,
         identities=Editor(database, galleries),
         proposals=Proposals(database, galleries, settings.max_proposal_tracklets),
+        idempotency=idempotency,
+        rate_limits=RateLimits(settings.requests_per_minute),
         parts=parts,
     )

@@ -26,7 +26,14 @@ class AdminMethods:
     """Mixed into `TfclipClient`, which sends."""
 
     def _send(
-        self, method: str, path: str, *, repeatable: bool = True, gone_is_done: bool = False, **content: Any
+        self,
+        method: str,
+        path: str,
+        *,
+        repeatable: bool = True,
+        once: bool = False,
+        gone_is_done: bool = False,
+        **content: Any,
     ) -> httpx.Response:
         raise NotImplementedError
 
@@ -34,7 +41,7 @@ class AdminMethods:
         """Start to build a gallery's next generation, under its present model or another one."""
         given = {"gallery": gallery, "model_id": model_id}
         body = {name: value for name, value in given.items() if value is not None}
-        return parse(Job, self._send("POST", "/admin/reindex", repeatable=False, json=body))
+        return parse(Job, self._send("POST", "/admin/reindex", once=True, json=body))
 
     def list_generations(self, gallery: str | None = None) -> Iterator[Generation]:
         """Yield generations, newest first, of one gallery or of all."""
@@ -43,7 +50,7 @@ class AdminMethods:
     def activate_generation(self, generation_id: int) -> Job:
         """Start to make a generation the serving one."""
         path = f"/admin/generations/{segment(generation_id)}/activate"
-        return parse(Job, self._send("POST", path, repeatable=False))
+        return parse(Job, self._send("POST", path, once=True))
 
     def purge_generation(self, generation_id: int) -> Job:
         """Start to remove a generation that does not serve."""
@@ -89,7 +96,7 @@ class AdminMethods:
     def repair(self, gallery: str | None = None) -> Job:
         """Start to compare everything of a gallery and to mend what can be."""
         body = {} if gallery is None else {"gallery": gallery}
-        return parse(Job, self._send("POST", "/admin/repair", repeatable=False, json=body))
+        return parse(Job, self._send("POST", "/admin/repair", once=True, json=body))
 
     def list_jobs(self, gallery: str | None = None) -> Iterator[Job]:
         """Yield jobs, newest first, of one gallery or of all."""
@@ -126,10 +133,24 @@ class AdminMethods:
                 raise JobTimeoutError(f"job {job_id} was still {job.status} after {timeout_seconds:g} s")
             time.sleep(poll_seconds)
 
-    def create_key(self, name: str, scopes: Sequence[str]) -> NewKey:
-        """Make an API key; the answer is the only place where its secret ever appears."""
-        body = {"name": name, "scopes": list(scopes)}
-        return parse(NewKey, self._send("POST", "/admin/keys", repeatable=False, json=body))
+    def create_key(
+        self,
+        name: str,
+        scopes: Sequence[str],
+        *,
+        requests_per_minute: int | None = None,
+        max_tracklets: int | None = None,
+    ) -> NewKey:
+        """Make an API key; the answer is the only place where its secret ever appears.
+
+        Args:
+            requests_per_minute, max_tracklets: its limits; None leaves the service's default, 0 is no limit.
+        """
+        limits = {"requests_per_minute": requests_per_minute, "max_tracklets": max_tracklets}
+        body = {"name": name, "scopes": list(scopes)} | {
+            limit: value for limit, value in limits.items() if value is not None
+        }
+        return parse(NewKey, self._send("POST", "/admin/keys", once=True, json=body))
 
     def list_keys(self) -> list[Key]:
         """Return all keys, revoked ones too."""
@@ -141,6 +162,14 @@ class AdminMethods:
             cursor = page.next_cursor
             if cursor is None:
                 return keys
+
+    def get_key(self, key_id: str) -> Key:
+        """Return one key and what it has stored."""
+        return parse(Key, self._send("GET", f"/admin/keys/{segment(key_id)}"))
+
+    def change_key(self, key_id: str, **changes: str | int | None) -> Key:
+        """Change `name`, `requests_per_minute` or `max_tracklets` of a key; None takes the service's default again."""
+        return parse(Key, self._send("PATCH", f"/admin/keys/{segment(key_id)}", json=changes))
 
     def revoke_key(self, key_id: str) -> None:
         """Take a key out of force."""

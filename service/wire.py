@@ -182,6 +182,9 @@ class Key(_Answer):
     scopes: list[str]
     created_at: datetime | None = None
     revoked_at: datetime | None = None
+    requests_per_minute: int | None = None
+    max_tracklets: int | None = None
+    tracklets: int = 0
 
 
 class NewKey(Key):

@@ -35,7 +35,7 @@ METHODS = {
     f"/matches/{ID}": {"DELETE"},
     "/admin/reindex": {"POST"},
     "/admin/keys": {"GET", "POST"},
-    f"/admin/keys/{ID}": {"DELETE"},
+    f"/admin/keys/{ID}": {"GET", "PATCH", "DELETE"},
     "/admin/models": {"GET", "POST"},
     f"/admin/models/{'0' * 64}": {"GET", "DELETE"},
     "/admin/generations": {"GET"},

@@ -63,6 +63,8 @@ ENDPOINTS = {
     "cancel a job": ("DELETE", f"/jobs/{ID}", {}, "admin"),
     "list keys": ("GET", "/admin/keys", {}, "admin"),
     "make a key": ("POST", "/admin/keys", {"json": {"name": "a", "scopes": ["read"]}}, "admin"),
+    "read a key": ("GET", f"/admin/keys/{ID}", {}, "admin"),
+    "change a key": ("PATCH", f"/admin/keys/{ID}", {"json": {}}, "admin"),
     "revoke a key": ("DELETE", f"/admin/keys/{ID}", {}, "admin"),
 }
 WITH_JOB = [*ENDPOINTS, "job"]

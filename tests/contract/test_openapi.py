@@ -19,7 +19,7 @@ CHECKS = (
 )
 # What others build on: method, path with its parameters unnamed, and the errors that its callers must expect.
 INTERFACE = {
-    ("post", "/tracklets"): {"401", "403", "409", "413", "415", "422", "503"},
+    ("post", "/tracklets"): {"401", "403", "409", "413", "415", "422", "503", "507"},
     ("get", "/tracklets"): {"401", "403", "422"},
     ("get", "/tracklets/{}"): {"401", "403", "404", "422"},
     ("delete", "/tracklets/{}"): {"401", "403", "404", "422"},
@@ -46,6 +46,8 @@ INTERFACE = {
     ("delete", "/admin/models/{}"): {"401", "403", "404", "409", "422"},
     ("get", "/admin/keys"): {"401", "403"},
     ("post", "/admin/keys"): {"401", "403", "422"},
+    ("get", "/admin/keys/{}"): {"401", "403", "404", "422"},
+    ("patch", "/admin/keys/{}"): {"401", "403", "404", "412", "413", "415", "422"},
     ("delete", "/admin/keys/{}"): {"401", "403", "404", "422"},
     ("get", "/jobs/{}"): {"401", "403", "404", "422"},
     ("get", "/livez"): set(),

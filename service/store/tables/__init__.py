@@ -6,6 +6,7 @@ from service.store.tables.galleries import GalleryRow, GenerationRow, ModelRow
 from service.store.tables.identities import IdentityEventRow, IdentityRow, MatchDecisionRow
 from service.store.tables.service import JobRow, KeyRow
 from service.store.tables.tracklets import CameraRow, ChangeRow, DescriptorRow, FrameRow, TrackletRow
+from service.store.tables.wire import IdempotencyRow
 
 __all__ = [
     "CalibrationRow",
@@ -15,6 +16,7 @@ __all__ = [
     "FrameRow",
     "GalleryRow",
     "GenerationRow",
+    "IdempotencyRow",
     "IdentityEventRow",
     "IdentityRow",
     "JobRow",
