@@ -23,6 +23,7 @@ from service.errors import DatabaseUnavailable, StartupError
 from service.gallery.following import Follower
 from service.gallery.galleries import Galleries
 from service.gallery.ranking import Search
+from service.gallery.recall import RecallMonitor
 from service.gallery.snapshot_folder import SnapshotFolder
 from service.ingest.admission import Admission
 from service.ingest.images import ImageLimits
@@ -131,6 +132,8 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
     registry = ModelRegistry(database, files, models, settings.max_model_bytes)
     metrics.watch_queue(lambda: models.load)
 
+    recall = RecallMonitor(settings.recall_share, metrics.count_recall)
+    parts.callback(recall.close)
     snapshots = SnapshotFolder(settings.folder("index"))
     galleries = Galleries(
         database,
@@ -142,6 +145,7 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
             "scratch": settings.folder("index"),
         },
         on_batch=metrics.batch_questions.observe,
+        recall=recall,
     )
     parts.push_async_callback(galleries.close)
     follower = Follower(

@@ -36,7 +36,7 @@ class TrackletPage(_Answer):
 
 
 class Match(_Answer):
-    """One line of a ranking; `score` is a cosine similarity."""
+    """One line of a ranking; `score` is a cosine similarity, `probability` that of the same person where calibrated."""
 
     rank: int
     tracklet_id: str
@@ -47,6 +47,15 @@ class Match(_Answer):
     started_at: datetime | None = None
     ended_at: datetime | None = None
     thumbnail_url: str | None = None
+    probability: float | None = None
+
+
+class CalibrationReference(_Answer):
+    """The calibration behind an answer; a stale one says nothing but why."""
+
+    id: str
+    stale: bool
+    reason: str | None = None
 
 
 class ServedModel(_Answer):
@@ -67,6 +76,8 @@ class Ranking(_Answer):
     model: ServedModel | None = None
     generation: int
     took_ms: float
+    decision: Literal["match", "possible", "no match"] | None = None
+    calibration: CalibrationReference | None = None
     results: list[Match]
 
 

@@ -2,7 +2,7 @@
 
 import typer
 
-from service.commands import demo, generations, ingest, integrity, keys, models, search, tracklets
+from service.commands import calibration, demo, generations, ingest, integrity, keys, models, search, tracklets
 
 
 def register(app: typer.Typer) -> None:
@@ -12,6 +12,7 @@ def register(app: typer.Typer) -> None:
     generations.register(app)
     models.register(app)
     integrity.register(app)
+    calibration.register(app)
     keys.register(app)
     tracklets.register(app)
     demo.register(app)

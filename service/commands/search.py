@@ -82,10 +82,12 @@ def _labels(given: list[str]) -> dict[str, Any]:
 def _show(ranking: "Ranking") -> None:
     from service.commands.tables import moment, print_table
 
+    judged = any(match.probability is not None for match in ranking.results)
     rows = [
         (
             str(match.rank),
             f"{match.score:.4f}",
+            *(["-" if match.probability is None else f"{match.probability:.4f}"] if judged else []),
             match.identity or "-",
             match.camera_id,
             moment(match.started_at),
@@ -94,10 +96,17 @@ def _show(ranking: "Ranking") -> None:
         )
         for match in ranking.results
     ]
-    print_table(("rank", "score", "identity", "camera", "started", "ended", "tracklet"), rows)
+    print_table(
+        ("rank", "score", *(["probability"] if judged else []), "identity", "camera", "started", "ended", "tracklet"),
+        rows,
+    )
     model = ranking.model
     by = f"model {f'{model.name} ' if model else ''}{ranking.model_id[:12]}, generation {ranking.generation}"
     typer.echo(f"{len(rows)} results in {ranking.took_ms:.1f} ms, {by}")
+    if ranking.decision is not None:
+        typer.echo(f"decision: {ranking.decision}")
+    elif ranking.calibration is not None and ranking.calibration.stale:
+        typer.echo(f"no decision, the calibration is stale: {ranking.calibration.reason}", err=True)
     said = caution(trained=model.trained, demo=model.demo) if model else None
     if said is not None:
         typer.echo(f"answered by {said}", err=True)
