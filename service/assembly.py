@@ -30,6 +30,7 @@ from service.gallery.demand import Demand
 from service.gallery.following import Follower
 from service.gallery.galleries import Galleries
 from service.gallery.ranking import Search
+from service.gallery.recall import RecallMonitor
 from service.gallery.snapshot_folder import SnapshotFolder
 from service.idempotency import IdempotencyKeys
 from service.identities.editing import Editor
@@ -121,6 +122,8 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
         demand.note()
         metrics.batch_questions.observe(questions)
 
+    recall = RecallMonitor(settings.recall_share, metrics.count_recall)
+    parts.callback(recall.close)
     snapshots = SnapshotFolder(settings.folder("index"))
     galleries = Galleries(
         database,
@@ -132,6 +135,7 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
             "scratch": settings.folder("index"),
         },
         on_batch=count_questions,
+        recall=recall,
     )
     parts.push_async_callback(galleries.close)
     follower = Follower(

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from service.client_admin import AdminMethods
 from service.client_answers import frame_parts, parse, segment
+from service.client_calibration import CalibrationMethods
 from service.client_errors import UnexpectedAnswerError, UnreachableError, problem_of
 from service.client_evidence import EvidenceMethods
 from service.client_options import SearchOptions as SearchOptions
@@ -36,7 +37,12 @@ class StoredTracklet:
     created: bool
 
 
-class TfclipClient(SearchMethods, EvidenceMethods, AdminMethods):
+class TfclipClient(
+    SearchMethods,
+    CalibrationMethods,
+    EvidenceMethods,
+    AdminMethods,
+):
     """One service at one address, spoken to with one key. May be used from several threads.
 
     Requests are sent again after a lost connection, 429 or 503. Those that create carry an `Idempotency-Key`, by which

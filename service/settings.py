@@ -108,6 +108,9 @@ class Settings(BaseSettings):
         default=5.0, description="an index that is behind for longer does not answer"
     )
     poll_seconds: Annotated[float, Field(gt=0)] = Field(default=1.0, description="how often an index looks for changes")
+    recall_share: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.001, description="share of searches that are answered again by brute force, for a metric"
+    )
     snapshot_seconds: Annotated[float, Field(gt=0)] = Field(
         default=60.0, description="least time between two snapshots of a changing index"
     )
