@@ -27,7 +27,7 @@ from service.store import galleries as gallery_store
 from service.store import tracklets
 from service.store.database import Database
 from service.store.galleries import Gallery
-from tests.service.gallery.test_gallery_index import OPTIONS, make_rows
+from tests.service.gallery.test_gallery_index import KINDS, OPTIONS, make_rows
 from tests.service.gallery.test_switch_races import ANYTHING, FIRST, database, gallery, move, put
 from tests.support import files_no_larger_than
 
@@ -81,7 +81,7 @@ def test_an_index_is_compacted_when_a_quarter_of_many_rows_is_deleted(
     assert (index.dead, worth_compacting(index)) == (deleted, worth)
 
 
-@pytest.mark.parametrize("kind", ["float32", "float16", "matrix"])
+@pytest.mark.parametrize("kind", KINDS)
 async def test_the_room_of_deleted_rows_is_given_back_while_others_write(
     database: Database, gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
