@@ -6,12 +6,12 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from service.api import admin, generations, health, integrity, jobs, keys, models, search, tracklets
 from service.api.middleware import BodyLimit, RequestContext
 from service.api.problems import Problem, install_problem_handlers
+from service.api.routers import ROUTERS
+from service.assembly import start
 from service.errors import StartupError
 from service.metrics import Metrics
-from service.runtime import Service
 from service.settings import Settings
 
 _DESCRIPTION = """
@@ -32,7 +32,7 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         try:
-            service = await Service.start(settings, metrics)
+            service = await start(settings, metrics)
         except StartupError as error:
             app.state.startup_error = error
             raise
@@ -52,17 +52,7 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.startup_error = None
-    for router in (
-        tracklets.router,
-        search.router,
-        admin.router,
-        generations.router,
-        models.router,
-        integrity.router,
-        keys.router,
-        jobs.router,
-        health.router,
-    ):
+    for router in ROUTERS:
         app.include_router(router)
     install_problem_handlers(app)
     _document_problems(app)

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
 from types import TracebackType
@@ -13,16 +13,18 @@ import httpx
 from pydantic import BaseModel
 
 from service.client_admin import AdminMethods
-from service.client_answers import parse, segment
+from service.client_answers import frame_parts, parse, segment
 from service.client_errors import UnexpectedAnswerError, UnreachableError, problem_of
+from service.client_evidence import EvidenceMethods
+from service.client_options import SearchOptions as SearchOptions
+from service.client_search import SearchMethods
 from service.retries import RetryPolicy, retry_after_seconds
-from service.wire import Ranking, Readiness, Tracklet, TrackletPage
+from service.wire import Readiness, Tracklet, TrackletPage
 
 Answer = TypeVar("Answer", bound=BaseModel)
 DEFAULT_URL = "http://127.0.0.1:8000"
 PATIENT = RetryPolicy()
 _BUSY = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE)
-_IMAGE_TYPES = {b"\xff\xd8": "jpeg", b"\x89P": "png", b"RI": "webp"}
 
 
 @dataclass(frozen=True)
@@ -33,36 +35,7 @@ class StoredTracklet:
     created: bool
 
 
-@dataclass(frozen=True)
-class SearchOptions:
-    """Which rows a search may rank, and how many it answers; None leaves the service's default."""
-
-    k: int | None = None
-    gallery: str | None = None
-    camera_id: Sequence[str] = ()
-    exclude_camera_id: Sequence[str] = ()
-    exclude_query_camera: bool | None = None
-    started_after: datetime | None = None
-    ended_before: datetime | None = None
-    identity: Sequence[str] = ()
-    identity_known: bool | None = None
-    labels: Mapping[str, Any] | None = None
-    min_frames: int | None = None
-    min_score: float | None = None
-
-    def parameters(self) -> list[tuple[str, str]]:
-        """Return them as HTTP parameters; cameras and identities repeat."""
-        parameters: list[tuple[str, str]] = []
-        for option in fields(self):
-            value = getattr(self, option.name)
-            if option.name in ("camera_id", "exclude_camera_id", "identity"):
-                parameters += [(option.name, one) for one in value]
-            elif value is not None:
-                parameters.append((option.name, _as_text(value)))
-        return parameters
-
-
-class TfclipClient(AdminMethods):
+class TfclipClient(SearchMethods, EvidenceMethods, AdminMethods):
     """One service at one address, spoken to with one key. May be used from several threads.
 
     Requests that change nothing, deletions, and uploads that carry an `external_id` are sent again after a lost
@@ -130,7 +103,7 @@ class TfclipClient(AdminMethods):
             "/tracklets",
             repeatable=external_id is not None,
             data={"metadata": json.dumps(given)},
-            files=_frame_parts(frames),
+            files=frame_parts(frames),
         )
         return StoredTracklet(parse(Tracklet, response), created=response.status_code == httpx.codes.CREATED)
 
@@ -153,16 +126,6 @@ class TfclipClient(AdminMethods):
     def delete_tracklet(self, tracklet_id: str) -> None:
         """Delete one tracklet; searches no longer find it once this returns."""
         self._send("DELETE", f"/tracklets/{segment(tracklet_id)}", gone_is_done=True)
-
-    def search(self, query_id: str, options: SearchOptions | None = None) -> Ranking:
-        """Rank the gallery against a stored tracklet, which is never in its own ranking."""
-        parameters = [("query_id", query_id), *(options or SearchOptions()).parameters()]
-        return parse(Ranking, self._send("GET", "/search", params=parameters))
-
-    def search_frames(self, frames: Sequence[bytes], options: SearchOptions | None = None) -> Ranking:
-        """Rank the gallery against frames that are not stored."""
-        parameters = (options or SearchOptions()).parameters()
-        return parse(Ranking, self._send("POST", "/search", params=parameters, files=_frame_parts(frames)))
 
     def ready(self) -> Readiness:
         """Return whether the service is ready now. It is asked once, without retries."""
@@ -204,22 +167,6 @@ class TfclipClient(AdminMethods):
                     raise problem_of(response)
             time.sleep(delay)
         raise AssertionError("unreachable")
-
-
-def _frame_parts(frames: Sequence[bytes]) -> list[tuple[str, tuple[str, bytes, str]]]:
-    kinds = [_IMAGE_TYPES.get(frame[:2], "octet-stream") for frame in frames]
-    return [
-        ("frames", (f"{n:05d}", frame, f"image/{kind}" if kind != "octet-stream" else f"application/{kind}"))
-        for n, (frame, kind) in enumerate(zip(frames, kinds, strict=True))
-    ]
-
-
-def _as_text(value: object) -> str:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, Mapping):
-        return json.dumps(dict(value))
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _no_answer(url: str, error: Exception) -> str:

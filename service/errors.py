@@ -103,6 +103,48 @@ class ModelConflict(ServiceError):
     status, code, title = 409, "model_conflict", "Descriptors of different models are never compared"
 
 
+class CursorExpired(ServiceError):
+    """The cursor of a search is of another query, other options or another generation."""
+
+    status, code, title = 409, "cursor_expired", "The cursor does not go on with this ranking"
+
+
+class IdentityExists(ServiceError):
+    """The gallery has an identity of this name already."""
+
+    status, code, title = 409, "identity_exists", "The name is taken"
+
+
+class IdentityConflict(ServiceError):
+    """What is asked contradicts what is known of who is who."""
+
+    status, code, title = 409, "identity_conflict", "It contradicts what is known"
+
+
+class IdentityMerged(ServiceError):
+    """The identity was merged into another one, and cannot be changed by itself."""
+
+    status, code, title = 409, "identity_merged", "The identity was merged into another one"
+
+
+class MergeUndone(ServiceError):
+    """The merge to undo is undone already."""
+
+    status, code, title = 409, "merge_undone", "The merge is undone already"
+
+
+class PreconditionFailed(ServiceError):
+    """What is to be changed has another version than the one that `If-Match` names."""
+
+    status, code, title = 412, "precondition_failed", "It was changed meanwhile"
+
+
+class TooManyTracklets(ServiceError):
+    """More tracklets without an identity than proposals are made of."""
+
+    status, code, title = 422, "too_many_tracklets", "There are too many tracklets without an identity"
+
+
 class InvalidWeights(ServiceError):
     """A file is not a weights file that can be used."""
 
@@ -113,6 +155,12 @@ class ModelInUse(ServiceError):
     """A model that something is of cannot be removed."""
 
     status, code, title = 409, "model_in_use", "The model is in use"
+
+
+class FramesUnreadable(ServiceError):
+    """Stored frames that an answer is computed from are not on disk as they were stored."""
+
+    status, code, title = 409, "frames_lost", "Frames are missing or damaged"
 
 
 class InsufficientStorage(ServiceError):
@@ -155,7 +203,7 @@ class IndexNotReady(Unavailable):
 
 
 class GalleryMoved(Unavailable):
-    """The gallery was switched to another model while the request was worked on."""
+    """The gallery came to want descriptors of other models while the request was worked on."""
 
     code, title = "gallery_moved", "The gallery was switched to another model"
 

@@ -66,6 +66,14 @@ class Settings(BaseSettings):
     max_clock_skew_seconds: Annotated[float, Field(ge=0)] = 300.0
     max_uploads: Annotated[int, Field(ge=1)] = Field(default=32, description="requests with a body, read at a time")
 
+    # Limits on what one search may ask for.
+    max_rerank_top: Annotated[int, Field(ge=1, le=10_000)] = Field(default=1000, description="rows re-ranked")
+    max_batch_queries: Annotated[int, Field(ge=1, le=1000)] = Field(default=100, description="queries in one batch")
+    max_export_places: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        default=10_000, description="places in one CSV or JSON export"
+    )
+    max_sheet_places: Annotated[int, Field(ge=1, le=500)] = Field(default=50, description="places on a contact sheet")
+
     max_model_bytes: Annotated[int, Field(ge=1024)] = Field(default=2048 * MEBIBYTE, description="one weights file")
 
     # Embedding.
@@ -75,7 +83,12 @@ class Settings(BaseSettings):
     frame_cap: Annotated[int, Field(ge=1)] = Field(
         default=16, description="frames of a tracklet that are embedded, spread evenly; all are stored"
     )
-    batch_clips: Annotated[int, Field(ge=1)] = Field(default=16, description="clips computed together at most")
+    batch_clips: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="clips computed together at most; 2 on a CPU, where that is fastest, 16 on a GPU"
+    )
+    min_purity: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.65, description="a tracklet below is flagged as a possible identity switch; 0 flags none"
+    )
     queue_clips: Annotated[int, Field(ge=1)] = Field(default=256, description="clips waiting at most; then 503")
     decode_threads: Annotated[int, Field(ge=1)] = Field(default_factory=lambda: max(2, os.cpu_count() or 2))
 
@@ -92,12 +105,16 @@ class Settings(BaseSettings):
         default=60.0, description="least time between two snapshots of a changing index"
     )
 
+    max_proposal_tracklets: Annotated[int, Field(ge=1, le=50_000)] = Field(
+        default=4000, description="tracklets without an identity that proposals cluster at most; 16 bytes for each two"
+    )
+
     @field_validator("data_dir")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().resolve()
 
-    @field_validator("weights", "database_url", "admin_key", mode="before")
+    @field_validator("weights", "database_url", "admin_key", "batch_clips", mode="before")
     @classmethod
     def _empty_means_unset(cls, value: object) -> object:
         # Compose files and shells pass unset variables on as empty strings.

@@ -22,6 +22,8 @@ class Tracklet(_Answer):
     ended_at: datetime | None = None
     labels: dict[str, Any] = {}
     frame_count: int
+    purity: float | None = None
+    possible_identity_switch: bool | None = None
     model_id: str | None = None
     created_at: datetime
     thumbnail_url: str | None = None
@@ -36,11 +38,12 @@ class TrackletPage(_Answer):
 
 
 class Match(_Answer):
-    """One line of a ranking; `score` is a cosine similarity."""
+    """One line of a ranking; `score` is a cosine similarity, and a re-ranked one is ordered by `rerank_distance`."""
 
     rank: int
     tracklet_id: str
     score: float
+    rerank_distance: float | None = None
     camera_id: str
     identity: str | None = None
     external_id: str | None = None
@@ -59,6 +62,15 @@ class ServedModel(_Answer):
     source: str | None = None
 
 
+class Rerank(_Answer):
+    """What re-ranking did: `top` rows took part."""
+
+    method: str | None = None
+    expand: int | None = None
+    top: int
+    took_ms: float
+
+
 class Ranking(_Answer):
     """The answer to a search, and the model and generation that gave it; earlier services name the id alone."""
 
@@ -68,6 +80,8 @@ class Ranking(_Answer):
     generation: int
     took_ms: float
     results: list[Match]
+    rerank: Rerank | None = None
+    next_cursor: str | None = None
 
 
 class Job(_Answer):

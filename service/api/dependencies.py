@@ -9,7 +9,6 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from service.api.values import REPEATABLE
 from service.errors import FieldError, Forbidden, InvalidRequest, Unauthorized
 from service.runtime import Service
-from service.store import keys
 from service.store.keys import Scope
 
 _LONGEST_KEY = 300
@@ -50,8 +49,7 @@ def _require(scope: Scope) -> Callable[..., Awaitable[str]]:
             raise Unauthorized("Send an API key: `Authorization: Bearer <key>`.")
         if len(credentials.credentials) > _LONGEST_KEY or not credentials.credentials.isascii():
             raise Unauthorized("The API key is not known.")
-        async with service.database.reading() as connection:
-            key = await keys.find_by_secret(connection, credentials.credentials)
+        key = await service.callers.find(credentials.credentials)
         if key is None:
             raise Unauthorized("The API key is not known, or was revoked.")
         if scope not in key.scopes:

@@ -3,24 +3,30 @@
 import json
 import uuid
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     Field,
+    model_validator,
 )
 
 from service.api.schemas import thumbnail_url
 from service.api.served_model import Model
-from service.api.values import GalleryName, Moment, Schema, Text, json_labels
-from service.gallery.ranking import Answer, SearchOptions
+from service.api.values import Cursor, GalleryName, Moment, Schema, Text, json_labels, labels_as_text
+from service.gallery.queries import Combine
+from service.gallery.ranking import PAGE_PLACES, Answer, RankedTracklet, SearchOptions
+from service.gallery.reranking import Reranked, RerankOptions
+
+_MOST_EXAMPLES = 100
 
 
 class SearchParameters(Schema):
     """Options of a search."""
 
-    k: int = Field(default=20, ge=1, le=1000, description="Places in the answer at most.")
+    k: int = Field(default=20, ge=1, le=PAGE_PLACES, description="Places in the answer at most.")
     gallery: GalleryName = "default"
     camera_id: list[Text] = Field(default=[], max_length=100, description="Only these cameras; repeatable.")
     exclude_camera_id: list[Text] = Field(default=[], max_length=100, description="Not these cameras; repeatable.")
@@ -35,7 +41,9 @@ class SearchParameters(Schema):
     identity_known: bool | None = Field(
         default=None, description="`true`: only tracklets with an identity; `false`: only those without."
     )
-    labels: Annotated[str, Field(max_length=16 * 1024), AfterValidator(json_labels)] | None = Field(
+    labels: (
+        Annotated[str, BeforeValidator(labels_as_text), Field(max_length=16 * 1024), AfterValidator(json_labels)] | None
+    ) = Field(
         default=None,
         description="Only tracklets that have all of these labels, as a JSON object.",
         examples=['{"direction": "in"}'],
@@ -44,6 +52,36 @@ class SearchParameters(Schema):
     min_score: float | None = Field(
         default=None, ge=-1, le=1, allow_inf_nan=False, description="Least cosine similarity."
     )
+    rerank: Literal["k_reciprocal"] | None = Field(
+        default=None, description="Order the first rows anew by the neighbours that they share with the query."
+    )
+    expand: int | None = Field(
+        default=None,
+        ge=1,
+        le=100,
+        description="Order the first rows by the mean of the query and its `expand` nearest.",
+    )
+    rerank_top: int | None = Field(
+        default=None, ge=1, le=10_000, description="Rows that take part in `rerank` and `expand`; 200 unless given."
+    )
+    rerank_k1: int = Field(default=20, ge=1, le=100, description="Neighbours that may be mutual.")
+    rerank_k2: int = Field(default=6, ge=1, le=100, description="Nearest whose neighbourhoods are averaged.")
+    rerank_lambda: float = Field(
+        default=0.3, ge=0, le=1, allow_inf_nan=False, description="Share of the plain distance in the re-ranked one."
+    )
+    group_by: Literal["identity"] | None = Field(
+        default=None, description="Only the best tracklet of each identity, and all without one."
+    )
+    cursor: Cursor | None = None
+
+    @model_validator(mode="after")
+    def _nothing_in_vain(self) -> Self:
+        idle = self.model_fields_set & {"rerank_k1", "rerank_k2", "rerank_lambda"} if self.rerank is None else set()
+        if self.rerank is None and self.expand is None:
+            idle |= self.model_fields_set & {"rerank_top"}
+        if idle:
+            raise ValueError(f"{', '.join(sorted(idle))} without rerank=k_reciprocal does nothing")
+        return self
 
     def options(self) -> SearchOptions:
         """The same, as the gallery room takes it."""
@@ -60,6 +98,16 @@ class SearchParameters(Schema):
             labels={} if self.labels is None else json.loads(self.labels),
             min_frames=self.min_frames,
             min_score=self.min_score,
+            rerank=self._rerank_options(),
+            best_of_identity=self.group_by == "identity",
+            cursor=self.cursor,
+        )
+
+    def _rerank_options(self) -> RerankOptions | None:
+        if self.rerank is None and self.expand is None:
+            return None
+        return RerankOptions(
+            self.rerank, self.expand or 0, self.rerank_top, self.rerank_k1, self.rerank_k2, self.rerank_lambda
         )
 
 
@@ -69,18 +117,72 @@ class TrackletSearchParameters(SearchParameters):
     query_id: uuid.UUID = Field(description="Id of a tracklet in the gallery.")
 
 
+class ExamplesParameters(SearchParameters):
+    """A search by examples: the JSON body."""
+
+    positive: list[uuid.UUID] = Field(
+        min_length=1, max_length=_MOST_EXAMPLES, description="Tracklets of whom to look for."
+    )
+    negative: list[uuid.UUID] = Field(
+        default=[], max_length=_MOST_EXAMPLES, description="Tracklets of others, taken for them by mistake."
+    )
+    combine: Combine = Field(
+        default="mean",
+        description="`mean`: similarity to the mean of the positive ones; `max`: to the most similar of them.",
+    )
+
+    @model_validator(mode="after")
+    def _named_once(self) -> Self:
+        named = [*self.positive, *self.negative]
+        if len(set(named)) < len(named):
+            raise ValueError("positive and negative name a tracklet twice")
+        return self
+
+
+class RerankReport(BaseModel):
+    """What re-ranking did, and what it cost."""
+
+    method: Literal["k_reciprocal"] | None
+    expand: int | None
+    top: int = Field(description="Rows that took part.")
+    took_ms: float
+
+    @classmethod
+    def of(cls, done: Reranked) -> "RerankReport":
+        """As the gallery room did it."""
+        how = done.options
+        return cls(method=how.method, expand=how.expand or None, top=done.top, took_ms=round(done.seconds * 1000, 3))
+
+
 class Result(BaseModel):
     """One place of a ranking."""
 
     rank: int
     tracklet_id: uuid.UUID
     score: float = Field(description="Cosine similarity, -1 to 1.")
+    rerank_distance: float | None = Field(description="What a re-ranked answer is ordered by, least first.")
     camera_id: str
     identity: str | None
     external_id: str | None
     started_at: datetime | None
     ended_at: datetime | None
     thumbnail_url: str
+
+    @classmethod
+    def of(cls, place: RankedTracklet) -> "Result":
+        """As the gallery room answered."""
+        return cls(
+            rank=place.rank,
+            tracklet_id=place.tracklet.id,
+            score=place.score,
+            rerank_distance=place.distance,
+            camera_id=place.tracklet.camera,
+            identity=place.tracklet.identity,
+            external_id=place.tracklet.external_id,
+            started_at=place.tracklet.started_at,
+            ended_at=place.tracklet.ended_at,
+            thumbnail_url=thumbnail_url(place.tracklet),
+        )
 
 
 class Ranking(BaseModel):
@@ -92,7 +194,9 @@ class Ranking(BaseModel):
     model: Model
     generation: int
     took_ms: float
+    rerank: RerankReport | None
     results: list[Result]
+    next_cursor: str | None = Field(description="Goes on after the last place; null when nothing follows.")
 
     @classmethod
     def of(cls, answer: Answer, gallery: str, query_id: uuid.UUID | None, took_ms: float) -> "Ranking":
@@ -104,18 +208,7 @@ class Ranking(BaseModel):
             model=Model.of(answer.model),
             generation=answer.generation,
             took_ms=round(took_ms, 3),
-            results=[
-                Result(
-                    rank=place.rank,
-                    tracklet_id=place.tracklet.id,
-                    score=place.score,
-                    camera_id=place.tracklet.camera,
-                    identity=place.tracklet.identity,
-                    external_id=place.tracklet.external_id,
-                    started_at=place.tracklet.started_at,
-                    ended_at=place.tracklet.ended_at,
-                    thumbnail_url=thumbnail_url(place.tracklet),
-                )
-                for place in answer.results
-            ],
+            rerank=RerankReport.of(answer.reranked) if answer.reranked else None,
+            results=[Result.of(place) for place in answer.results],
+            next_cursor=answer.next_cursor,
         )

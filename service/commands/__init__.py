@@ -2,13 +2,15 @@
 
 import typer
 
-from service.commands import demo, generations, ingest, integrity, keys, models, search, tracklets
+from service.commands import demo, evidence, generations, ingest, integrity, keys, models, search, tracklets, verify
 
 
 def register(app: typer.Typer) -> None:
     """Add the service's client commands to `tfclip`."""
     ingest.register(app)
     search.register(app)
+    verify.register(app)
+    evidence.register(app)
     generations.register(app)
     models.register(app)
     integrity.register(app)

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,9 +14,12 @@ import torch
 from numpy.typing import NDArray
 from sqlalchemy.exc import IntegrityError
 
+from model.purity import find_purity
 from service.disk import full_disk_told
+from service.embedding.batcher import TrackletDescriptors
 from service.embedding.models import Models
-from service.errors import ExternalIdConflict, GalleryMoved, NotFound
+from service.errors import ExternalIdConflict, GalleryMoved, ModelConflict, NotFound
+from service.evidence.purity import rounded_purity
 from service.gallery.galleries import Galleries
 from service.ingest.frames import Frames, digest_of, prepare_frames
 from service.ingest.images import ImageLimits
@@ -45,6 +48,16 @@ class Upload:
     started_at: datetime | None
     ended_at: datetime | None
     labels: dict[str, Any]
+    uploaded_by: str
+
+
+@dataclass(frozen=True)
+class _Described:
+    """The frames of an upload, and what models make of them: a descriptor of each model, (D,) float32, and purity."""
+
+    frames: Frames
+    vectors: Mapping[str, NDArray[np.float32]]
+    purity: float | None
 
 
 class Uploads:
@@ -86,6 +99,10 @@ class Uploads:
         Raises:
             InvalidFrame, QueueFull, ModelConflict.
         """
+        frames, found = await self._describe(contents, model_id)
+        return frames, found.descriptor
+
+    async def _describe(self, contents: Sequence[bytes], model_id: str) -> tuple[Frames, TrackletDescriptors]:
         batcher = await self._models.get(model_id)
         backend = batcher.backend
         with self._metrics.stage("decode"):
@@ -99,14 +116,14 @@ class Uploads:
                 self._frame_cap,
             )
         with self._metrics.stage("embed"):
-            vector = await batcher.embed(frames.clips)
-        return frames, vector
+            found = await batcher.embed_frames(frames.clips)
+        return frames, found
 
     async def add(self, upload: Upload, contents: Sequence[bytes]) -> tuple[StoredTracklet, str, bool]:
         """Store a tracklet.
 
         Returns:
-            The tracklet, the model it was described by, and whether it is new: the same external id with the same
+            The tracklet, the model that serves it, and whether it is new: the same external id with the same
             frames gives the tracklet that is there.
 
         Raises:
@@ -117,18 +134,44 @@ class Uploads:
         existing, gallery = await self._existing(upload, contents)
         if existing is not None:
             return existing, gallery.model_id, False
+        frames, found = await self._describe(contents, gallery.model_id)
+        vectors = {gallery.model_id: found.descriptor}
+        purity = await self._purity(found.frames[: frames.embedded])
         while True:
+            for missing in gallery.models - vectors.keys():
+                vectors[missing] = await self._describe_too(contents, gallery, missing)
             try:
-                return await self._store(upload, contents, gallery)
+                return await self._store(upload, contents, gallery, _Described(frames, vectors, purity))
             except GalleryMoved:
-                # Switched to another model while this was embedded: describe it by that one.
+                # A job began or ended moving it to another model while this was embedded.
                 async with self._database.reading() as connection:
                     gallery = await gallery_store.get_state(connection, gallery.id)
 
+    async def _describe_too(self, contents: Sequence[bytes], gallery: Gallery, model_id: str) -> NDArray[np.float32]:
+        """Describe an upload by one more model: that of a generation that is joining, or has begun to serve since."""
+        try:
+            # Frames are prepared anew: models differ in how.
+            _, vector = await self.describe(contents, model_id)
+        except ModelConflict as error:
+            raise ModelConflict(
+                f"Gallery {gallery.name} is moving to model {model_id}, which this service cannot load, so nothing was "
+                f"stored. {error} Or cancel the job that moves the gallery, and send the tracklet again."
+            ) from error
+        return vector
+
+    async def _purity(self, frames: NDArray[np.float32]) -> float | None:
+        """How far the frames are of one person, (N, D) their descriptors; None: too few to tell."""
+        # Microseconds for a few frames and milliseconds for many, which would be the event loop's.
+        judged = await asyncio.to_thread(find_purity, frames)
+        return None if judged is None else rounded_purity(judged)
+
     async def _store(
-        self, upload: Upload, contents: Sequence[bytes], gallery: Gallery
+        self,
+        upload: Upload,
+        contents: Sequence[bytes],
+        gallery: Gallery,
+        described: _Described,
     ) -> tuple[StoredTracklet, str, bool]:
-        frames, vector = await self.describe(contents, gallery.model_id)
         new = NewTracklet(
             id=uuid.uuid4(),
             camera=upload.camera,
@@ -137,14 +180,16 @@ class Uploads:
             started_at=upload.started_at,
             ended_at=upload.ended_at,
             labels=upload.labels,
-            frames=frames.records,
-            frames_digest=frames.digest,
-            model_id=gallery.model_id,
-            vector=vector.astype("<f4").tobytes(),
+            frames=described.frames.records,
+            frames_digest=described.frames.digest,
+            descriptors={model_id: described.vectors[model_id].astype("<f4").tobytes() for model_id in gallery.models},
+            purity=described.purity,
+            uploaded_by=upload.uploaded_by,
         )
         try:
             # A client that hangs up must not leave half of this behind.
-            change, created_at = await asyncio.shield(asyncio.create_task(self._commit(gallery, new, frames)))
+            committed = asyncio.create_task(self._commit(gallery, new, described.frames))
+            change, created_at, identity = await asyncio.shield(committed)
         except IntegrityError:
             existing, _ = await self._existing(upload, contents)
             if existing is None:
@@ -152,16 +197,16 @@ class Uploads:
             return existing, gallery.model_id, False
         with self._metrics.stage("index"):
             await self._galleries.catch_up(gallery.name, change)
-        return new.as_stored(gallery.name, created_at), gallery.model_id, True
+        return new.as_stored(gallery.name, identity, created_at), gallery.model_id, True
 
-    async def delete(self, tracklet_id: uuid.UUID) -> None:
+    async def delete(self, tracklet_id: uuid.UUID, done_by: str) -> None:
         """Delete a tracklet: row, descriptor, index entry, and the files that no other tracklet shares.
 
         Raises:
             NotFound: it is not stored.
         """
         async with self._database.transaction() as connection:
-            deleted = await store.remove(connection, tracklet_id)
+            deleted = await store.remove(connection, tracklet_id, done_by)
         if deleted is None:
             raise NotFound(f"There is no tracklet {tracklet_id}.")
         await self._galleries.catch_up(deleted.gallery, deleted.change)
@@ -228,7 +273,7 @@ class Uploads:
             )
         return existing, gallery
 
-    async def _commit(self, gallery: Gallery, new: NewTracklet, frames: Frames) -> tuple[int, datetime]:
+    async def _commit(self, gallery: Gallery, new: NewTracklet, frames: Frames) -> tuple[int, datetime, str | None]:
         try:
             async with self._database.transaction() as connection:
                 await store.lock_frames_shared(connection, gallery.id)

@@ -94,7 +94,7 @@ class JobQueue:
         status, said = "succeeded", None
         try:
             async with running.reporting():
-                running.check()
+                # It looks itself whether it was cancelled: one that is run again may have something to take back.
                 result = await function(running)
         except DatabaseUnavailable:
             # Nothing can be written down now. The queue retries.

@@ -41,8 +41,7 @@ async def frame_digests(connection: AsyncConnection, tracklet_ids: Sequence[uuid
 async def add(connection: AsyncConnection, model_id: str, vectors: Mapping[uuid.UUID, bytes]) -> None:
     """Keep descriptors (float32 little endian) of those of the tracklets that are stored; one that is there stays.
 
-    A tracklet that somebody is deleting at this moment is passed over and not waited for: the deletion may itself be
-    waiting for the gallery's row, which the caller may hold.
+    A tracklet that somebody is deleting at this moment is passed over and not waited for.
     """
     values = {"model_id": model_id, "ids": [str(key) for key in vectors], "vectors": list(vectors.values())}
     await connection.execute(_ADD, values)

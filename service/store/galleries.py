@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import and_, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_or
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import aliased
 
 from service.store.changes import CHANNEL
 from service.store.tables import GalleryRow, GenerationRow, ModelRow
@@ -18,6 +19,7 @@ class Gallery:
         change: number of the last committed change.
         generation: number of the serving generation, and `model_id` the model it is built under.
         dimension: length of that model's descriptors.
+        joining_model_id: the model of the generation that is joining, if one is.
         rebuild: how often every process was asked to build its index anew.
     """
 
@@ -27,9 +29,16 @@ class Gallery:
     generation: int
     model_id: str
     dimension: int
+    joining_model_id: str | None
     rebuild: int = 0
 
+    @property
+    def models(self) -> frozenset[str]:
+        """Models that a tracklet which is stored now must be described by."""
+        return frozenset({self.model_id, self.joining_model_id or self.model_id})
 
+
+_Joining = aliased(GenerationRow)
 _GALLERY = (
     select(
         GalleryRow.id,
@@ -38,10 +47,12 @@ _GALLERY = (
         GalleryRow.generation,
         GenerationRow.model_id,
         ModelRow.dimension,
+        _Joining.model_id,
         GalleryRow.rebuild,
     )
     .join(GenerationRow, and_(GenerationRow.gallery_id == GalleryRow.id, GenerationRow.number == GalleryRow.generation))
     .join(ModelRow, ModelRow.id == GenerationRow.model_id)
+    .outerjoin(_Joining, and_(_Joining.gallery_id == GalleryRow.id, _Joining.number == GalleryRow.joining))
 )
 
 

@@ -3,11 +3,13 @@
 import hashlib
 import secrets
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, get_args
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import LargeBinary, any_, bindparam, func, insert, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as insert_or
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -40,13 +42,15 @@ def digest(secret: str) -> bytes:
 
 _KEY = (KeyRow.id, KeyRow.name, KeyRow.scopes, KeyRow.created_at, KeyRow.revoked_at)
 # Built once: every request asks it, and building it would cost as much again.
-_BY_SECRET = select(*_KEY).where(KeyRow.sha256 == bindparam("sha256"), KeyRow.revoked_at.is_(None))
+_BY_DIGEST = select(*_KEY, KeyRow.sha256).where(
+    KeyRow.sha256 == any_(bindparam("digests", type_=ARRAY(LargeBinary))), KeyRow.revoked_at.is_(None)
+)
 
 
-async def find_by_secret(connection: AsyncConnection, secret: str) -> ApiKey | None:
-    """The key with this secret, unless it is revoked."""
-    row = (await connection.execute(_BY_SECRET, {"sha256": digest(secret)})).one_or_none()
-    return ApiKey(row.id, row.name, frozenset(row.scopes), row.created_at, row.revoked_at) if row else None
+async def find_by_digests(connection: AsyncConnection, digests: Collection[bytes]) -> dict[bytes, ApiKey]:
+    """Those of the keys that exist and are not revoked, by the digest of their secret."""
+    rows = await connection.execute(_BY_DIGEST, {"digests": list(digests)})
+    return {row.sha256: ApiKey(row.id, row.name, frozenset(row.scopes), row.created_at, row.revoked_at) for row in rows}
 
 
 async def list_all(connection: AsyncConnection) -> list[ApiKey]:

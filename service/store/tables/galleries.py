@@ -31,10 +31,12 @@ class ModelRow(Table):
 
 
 class GalleryRow(Table):
-    """A named set of tracklets searched together.
+    """A named set of tracklets searched together. `change` counts its changes without gaps, in commit order.
 
-    `change` counts its changes without gaps, in commit order; `rebuild` counts how often every process was asked to
-    build its index anew.
+    `generation` is the number of the generation that serves, `joining` of one that a job is about to make serve: every
+    tracklet that is stored from then on is described for both. It is here and not with the generation because whoever
+    waited for this row sees it as it is now, and all others as they were before the wait. `rebuild` counts how often
+    every process was asked to build its index anew.
     """
 
     __tablename__ = "galleries"
@@ -43,6 +45,7 @@ class GalleryRow(Table):
     name: Mapped[str] = mapped_column(Text, unique=True)
     change: Mapped[int] = mapped_column(BigInteger, server_default="0")
     generation: Mapped[int] = mapped_column(BigInteger, server_default="1")
+    joining: Mapped[int | None] = mapped_column(BigInteger)
     rebuild: Mapped[int] = mapped_column(BigInteger, server_default="0")
     created_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
 
