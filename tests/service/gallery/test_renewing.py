@@ -48,7 +48,7 @@ async def take_out(database: Database, *ids: uuid.UUID) -> None:
     """Delete tracklets, as another process would."""
     for one in ids:
         async with database.transaction() as connection:
-            assert await tracklets.remove(connection, one) is not None
+            assert await tracklets.remove(connection, one, "a test") is not None
 
 
 async def state(database: Database, gallery: Gallery) -> Gallery:
@@ -318,7 +318,7 @@ def test_a_snapshot_outlives_what_fails_in_this_process_alone(
     index = GalleryIndex(16)
     index.add(make_rows(np.random.default_rng(3), 20, 16))
     folder = SnapshotFolder(tmp_path)
-    asked = Gallery(1, "g", 0, 1, FIRST, 16)
+    asked = Gallery(1, "g", 0, 1, FIRST, 16, joining_model_id=None)
     assert folder.save(index.freeze(), 1, 1, FIRST)
     with capture_logs() as said:
         if failure == "no room for float16 rows":
