@@ -141,8 +141,11 @@ class unavailable_when_gone:  # noqa: N801 - reads as a verb where it is used
 
 
 def _server_is_away(error: BaseException | None) -> bool:
-    """Connection failures have no SQLSTATE, or one of class 08 (connection), 57P (shutdown), 53 (no resources)."""
-    if not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+    """Connection failures have no SQLSTATE, or one of class 08 (connection), 57P (shutdown), 53 (no resources).
+
+    Only psycopg's OperationalError is one: its InterfaceError says that we used a cursor or a connection wrongly.
+    """
+    if not isinstance(error, psycopg.OperationalError):
         return False
     state = error.sqlstate
     return state is None or state.startswith(("08", "57P", "53"))
