@@ -379,10 +379,10 @@ def test_a_contact_sheet_shows_the_query_and_a_strip_for_each_place(
     for number, one in enumerate((stored[1]["id"], best)):
         for position in range(2):
             frame = Image.open(BytesIO(client.get(f"/tracklets/{one}/frames/{position}").content))
-            corner = (250 + 68 * position, top + number * strip)
+            corner = (280 + 68 * position, top + number * strip)
             shown = sheet.crop((*corner, corner[0] + 64, corner[1] + 128))
             assert np.abs(np.asarray(shown, int) - np.asarray(frame, int)).max() <= 2
-    text = np.asarray(sheet.crop((0, top, 250, top + strip)))
+    text = np.asarray(sheet.crop((0, top, 280, top + strip)))
     assert (text < 128).any()
 
 
