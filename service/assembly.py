@@ -30,6 +30,8 @@ from service.gallery.following import Follower
 from service.gallery.galleries import Galleries
 from service.gallery.ranking import Search
 from service.gallery.snapshot_folder import SnapshotFolder
+from service.identities.editing import Editor
+from service.identities.proposals import Proposals
 from service.ingest.admission import Admission
 from service.ingest.images import ImageLimits
 from service.ingest.uploads import Uploads
@@ -197,5 +199,7 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
         sheets=sheets,
         jobs=jobs,
         checker=checker,
+        identities=Editor(database, galleries),
+        proposals=Proposals(database, galleries, settings.max_proposal_tracklets),
         parts=parts,
     )

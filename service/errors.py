@@ -109,6 +109,42 @@ class CursorExpired(ServiceError):
     status, code, title = 409, "cursor_expired", "The cursor does not go on with this ranking"
 
 
+class IdentityExists(ServiceError):
+    """The gallery has an identity of this name already."""
+
+    status, code, title = 409, "identity_exists", "The name is taken"
+
+
+class IdentityConflict(ServiceError):
+    """What is asked contradicts what is known of who is who."""
+
+    status, code, title = 409, "identity_conflict", "It contradicts what is known"
+
+
+class IdentityMerged(ServiceError):
+    """The identity was merged into another one, and cannot be changed by itself."""
+
+    status, code, title = 409, "identity_merged", "The identity was merged into another one"
+
+
+class MergeUndone(ServiceError):
+    """The merge to undo is undone already."""
+
+    status, code, title = 409, "merge_undone", "The merge is undone already"
+
+
+class PreconditionFailed(ServiceError):
+    """What is to be changed has another version than the one that `If-Match` names."""
+
+    status, code, title = 412, "precondition_failed", "It was changed meanwhile"
+
+
+class TooManyTracklets(ServiceError):
+    """More tracklets without an identity than proposals are made of."""
+
+    status, code, title = 422, "too_many_tracklets", "There are too many tracklets without an identity"
+
+
 class InvalidWeights(ServiceError):
     """A file is not a weights file that can be used."""
 

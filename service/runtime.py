@@ -9,6 +9,8 @@ from service.evidence.evidence import Evidence
 from service.export.sheets import Sheets
 from service.gallery.galleries import Galleries
 from service.gallery.ranking import Search
+from service.identities.editing import Editor
+from service.identities.proposals import Proposals
 from service.ingest.admission import Admission
 from service.ingest.uploads import Uploads
 from service.integrity.checks import Checker
@@ -41,6 +43,8 @@ class Service:
     sheets: Sheets
     jobs: JobQueue
     checker: Checker
+    identities: Editor
+    proposals: Proposals
     parts: AsyncExitStack
 
     async def close(self) -> None:

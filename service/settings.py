@@ -105,6 +105,10 @@ class Settings(BaseSettings):
         default=60.0, description="least time between two snapshots of a changing index"
     )
 
+    max_proposal_tracklets: Annotated[int, Field(ge=1, le=50_000)] = Field(
+        default=4000, description="tracklets without an identity that proposals cluster at most; 16 bytes for each two"
+    )
+
     @field_validator("data_dir")
     @classmethod
     def _absolute(cls, value: Path) -> Path:

@@ -1,6 +1,5 @@
 """Tracklets as they go over the wire."""
 
-import json
 import uuid
 from datetime import datetime
 from typing import Any
@@ -52,10 +51,6 @@ class TrackletMetadata(Schema):
             raise ValueError("ended_at is before started_at")
         return self
 
-    def labels_size(self) -> int:
-        """Bytes of the labels as JSON."""
-        return len(json.dumps(self.labels).encode())
-
 
 class ListParameters(Schema):
     """Options of a list."""
@@ -84,6 +79,7 @@ class Tracklet(BaseModel):
         description="`purity` is below TFCLIP_MIN_PURITY: the frames may be of two people."
     )
     created_at: datetime
+    version: int = Field(description="Counts what was changed of it; also its `ETag`.")
     thumbnail_url: str
     frame_urls: list[str]
 
@@ -103,6 +99,7 @@ class Tracklet(BaseModel):
             purity=stored.purity,
             possible_identity_switch=is_switch(stored.purity, min_purity),
             created_at=stored.created_at,
+            version=stored.version,
             thumbnail_url=thumbnail_url(stored),
             frame_urls=[frame_url(stored.id, position) for position in range(stored.frame_count)],
         )

@@ -1,9 +1,10 @@
 """Tracklets: store, read, list, delete; and their frames."""
 
 import asyncio
+import json
 import uuid
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import FileResponse
@@ -11,11 +12,17 @@ from pydantic import ValidationError
 
 from service.api.cursors import decode_cursor, encode_cursor
 from service.api.dependencies import ReadKey, ServiceDep, WriteKey, single_valued
+from service.api.identity_schemas import TrackletChange
+from service.api.json_body import json_body, read_json
 from service.api.multipart import read_form
+from service.api.preconditions import IfMatch, entity_tag, versions_in
 from service.api.problems import field_errors, problems
 from service.api.schemas import ListParameters, StoredAnswer, Tracklet, TrackletMetadata, TrackletPage
 from service.errors import FieldError, InvalidRequest, NotFound
+from service.identities import changing
+from service.identities.changing import TrackletEdit
 from service.ingest.uploads import Upload
+from service.runtime import Service
 from service.settings import Settings
 from service.store import tracklets as store
 
@@ -79,6 +86,7 @@ async def create_tracklet(request: Request, response: Response, caller: WriteKey
             started_at=metadata.started_at,
             ended_at=metadata.ended_at,
             labels=dict(metadata.labels),
+            uploaded_by=caller,
         )
         stored, model_id, created = await service.uploads.add(upload, form.frames)
     response.status_code = 201 if created else 200
@@ -103,13 +111,36 @@ async def list_tracklets(
 
 
 @router.get("/{tracklet_id}", operation_id="getTracklet", responses=problems(401, 403, 404, 422, 503))
-async def get_tracklet(tracklet_id: uuid.UUID, caller: ReadKey, service: ServiceDep) -> Tracklet:
+async def get_tracklet(tracklet_id: uuid.UUID, response: Response, caller: ReadKey, service: ServiceDep) -> Tracklet:
     """Read one tracklet."""
-    async with service.database.reading() as connection:
-        stored = await store.find(connection, tracklet_id)
-    if stored is None:
-        raise NotFound(f"There is no tracklet {tracklet_id}.")
-    return Tracklet.of(stored, service.settings.min_purity)
+    return await _tracklet(tracklet_id, response, service)
+
+
+@router.patch(
+    "/{tracklet_id}",
+    operation_id="changeTracklet",
+    responses=problems(401, 403, 404, 409, 412, 413, 415, 422, 503),
+    openapi_extra=json_body(TrackletChange),
+)
+async def change_tracklet(
+    tracklet_id: uuid.UUID,
+    request: Request,
+    response: Response,
+    caller: WriteKey,
+    service: ServiceDep,
+    if_match: IfMatch = None,
+) -> Tracklet:
+    """Change a tracklet's labels or identity. When this answers, the next search filters by what it has now."""
+    body = await read_json(request, TrackletChange)
+    if body.labels is not None:
+        _check_size(body.labels, "body.labels", service.settings)
+    asked = TrackletEdit(
+        labels=None if body.labels is None else dict(body.labels),
+        sets_identity="identity" in body.model_fields_set,
+        identity=body.identity,
+    )
+    await changing.edit_tracklet(service.identities, tracklet_id, asked, versions_in(if_match), caller)
+    return await _tracklet(tracklet_id, response, service)
 
 
 @router.delete(
@@ -118,7 +149,7 @@ async def get_tracklet(tracklet_id: uuid.UUID, caller: ReadKey, service: Service
 async def delete_tracklet(tracklet_id: uuid.UUID, caller: WriteKey, service: ServiceDep) -> None:
     """Delete a tracklet with its frames. When this answers, no search finds it any more."""
     # A client that hangs up must not leave the files behind.
-    await asyncio.shield(asyncio.create_task(service.uploads.delete(tracklet_id)))
+    await asyncio.shield(asyncio.create_task(service.uploads.delete(tracklet_id, caller)))
 
 
 @router.get(
@@ -147,6 +178,15 @@ async def get_frame(
     )
 
 
+async def _tracklet(tracklet_id: uuid.UUID, response: Response, service: Service) -> Tracklet:
+    async with service.database.reading() as connection:
+        stored = await store.find(connection, tracklet_id)
+    if stored is None:
+        raise NotFound(f"There is no tracklet {tracklet_id}.")
+    response.headers["ETag"] = entity_tag(stored.version)
+    return Tracklet.of(stored, service.settings.min_purity)
+
+
 def _parse_metadata(values: list[str], settings: Settings) -> TrackletMetadata:
     if len(values) != 1:
         raise InvalidRequest(
@@ -158,11 +198,7 @@ def _parse_metadata(values: list[str], settings: Settings) -> TrackletMetadata:
     except ValidationError as error:
         errors = field_errors(error, prefix="metadata")
         raise InvalidRequest(f"{errors[0].location}: {errors[0].message}", errors) from None
-    if metadata.labels_size() > settings.max_labels_bytes:
-        raise InvalidRequest(
-            f"metadata.labels are larger than {settings.max_labels_bytes} bytes (TFCLIP_MAX_LABELS_BYTES).",
-            [FieldError("metadata.labels", "too large")],
-        )
+    _check_size(metadata.labels, "metadata.labels", settings)
     latest = datetime.now(UTC) + timedelta(seconds=settings.max_clock_skew_seconds)
     for name in ("started_at", "ended_at"):
         moment = getattr(metadata, name)
@@ -172,3 +208,11 @@ def _parse_metadata(values: list[str], settings: Settings) -> TrackletMetadata:
                 [FieldError(f"metadata.{name}", "is in the future")],
             )
     return metadata
+
+
+def _check_size(labels: dict[str, Any], where: str, settings: Settings) -> None:
+    if len(json.dumps(labels).encode()) > settings.max_labels_bytes:
+        raise InvalidRequest(
+            f"{where} are larger than {settings.max_labels_bytes} bytes (TFCLIP_MAX_LABELS_BYTES).",
+            [FieldError(where, "too large")],
+        )

@@ -63,7 +63,7 @@ def purity(
     if as_json:
         print_json(found.model_dump(mode="json"))
     elif found.purity is None or found.split is None:
-        typer.echo(f"{len(found.frames)} frames are too few to say")
+        typer.echo(f"too few frames to say: {len(found.frames)}")
     else:
         verdict = "a possible identity switch" if found.possible_identity_switch else "no sign of an identity switch"
         typer.echo(

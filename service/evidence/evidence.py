@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
@@ -122,8 +122,8 @@ class Evidence:
         batcher = await self._models.get(loaded.model_id)
         frames, described = await self._describe(gallery, tracklet_id, batcher)
         other_frames, other_described = await self._describe(gallery, other_id, batcher)
-        similarities = unit_rows(described).astype(np.float64) @ unit_rows(other_described).astype(np.float64).T
-        return Comparison(loaded.model_id, score, frames, other_frames, similarities.clip(-1, 1))
+        similarities = await asyncio.to_thread(_cosines, described, other_described)
+        return Comparison(loaded.model_id, score, frames, other_frames, similarities)
 
     async def judge(self, tracklet_id: uuid.UUID) -> Judged:
         """Look for an identity switch in a stored tracklet, under its gallery's serving model; nothing is stored.
@@ -133,7 +133,7 @@ class Evidence:
         """
         gallery, batcher = await self._served_by(await self._find(tracklet_id))
         frames, described = await self._describe(gallery, tracklet_id, batcher)
-        found = await asyncio.get_running_loop().run_in_executor(self._threads, find_purity, described)
+        found = await asyncio.to_thread(find_purity, described)
         return Judged(batcher.backend.model_id, frames, found)
 
     async def attention(self, tracklet_id: uuid.UUID, position: int) -> Attention:
@@ -147,14 +147,17 @@ class Evidence:
         digests = await self._digests(tracklet_id)
         if position >= len(digests):
             raise NotFound(f"There is no frame {position} of tracklet {tracklet_id}.")
-        image = batcher.backend.image
+        backend = batcher.backend
 
         def prepare(picture: Image.Image) -> tuple[Tensor, Image.Image]:
-            return to_tensor([picture], image), as_shown(picture)
+            return to_tensor([picture], backend.image), as_shown(picture)
 
-        ((tensor, frame),) = await self._read(gallery, tracklet_id, digests, [position], prepare)
+        def read() -> tuple[Tensor, Image.Image]:
+            return read_frames(self._frame_store, gallery, tracklet_id, digests, [position], prepare)[0]
+
+        tensor, frame = await self._in_thread(tracklet_id, read)
         weights = await batcher.attention(tensor)
-        return Attention(batcher.backend.model_id, weights[0], frame)
+        return Attention(backend.model_id, weights[0], frame)
 
     async def paint(self, found: Attention) -> bytes:
         """The frame with its attention over it, as a PNG file."""
@@ -187,8 +190,11 @@ class Evidence:
         def prepare(picture: Image.Image) -> Tensor:
             return to_tensor([picture], backend.image)
 
-        tensors = await self._read(gallery, tracklet_id, digests, positions, prepare)
-        clips = cut_clips(torch.cat(tensors), backend.clip_length)
+        def read() -> Tensor:
+            frames = read_frames(self._frame_store, gallery, tracklet_id, digests, positions, prepare)
+            return cut_clips(torch.cat(frames), backend.clip_length)
+
+        clips = await self._in_thread(tracklet_id, read)
         return positions, (await batcher.embed_frames(clips)).frames[: len(positions)]
 
     async def _digests(self, tracklet_id: uuid.UUID) -> list[bytes]:
@@ -199,21 +205,19 @@ class Evidence:
             raise NotFound(f"There is no tracklet {tracklet_id}.")
         return digests
 
-    async def _read(
-        self,
-        gallery: str,
-        tracklet_id: uuid.UUID,
-        digests: Sequence[bytes],
-        positions: Sequence[int],
-        prepare: Callable[[Image.Image], T],
-    ) -> list[T]:
-        arguments = (self._frame_store, gallery, tracklet_id, digests, positions, prepare)
+    async def _in_thread(self, tracklet_id: uuid.UUID, read: Callable[[], T]) -> T:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, read_frames, *arguments)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, read)
         except FramesLost as lost:
             # Whoever deletes a tracklet removes its files afterwards: those are not lost.
             await self._find(tracklet_id)
             raise FramesUnreadable(
                 f"Frames of tracklet {tracklet_id} are not on disk as they were stored: missing {list(lost.missing)}, "
-                f"damaged {list(lost.damaged)}. Delete it and send it again, or put the files back."
+                f"damaged {list(lost.damaged)}. Put the files back, or delete the tracklet and send it again."
             ) from lost
+
+
+def _cosines(rows: NDArray[np.float32], columns: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Cosine of each row with each of the columns: (N, D) and (M, D) -> (N, M)."""
+    cosines: NDArray[np.float64] = unit_rows(rows).astype(np.float64) @ unit_rows(columns).astype(np.float64).T
+    return cosines.clip(-1, 1)

@@ -48,6 +48,10 @@ def apply_changes(index: GalleryIndex, changes: Sequence[Change]) -> None:
             raise ModelGone(f"tracklet {change.tracklet_id} has no descriptor of the index's model")
         if change.kind == "deleted":
             index.remove(change.tracklet_id)
+        elif change.kind == "updated":
+            # One that is not in the index has no descriptor of its model; who adds it later takes it as it is then.
+            if change.row is not None:
+                index.update(change.row)
         elif change.row is not None:
             try:
                 index.add([change.row])

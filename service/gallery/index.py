@@ -95,8 +95,8 @@ class Frozen:
 class GalleryIndex:
     """Descriptors of one gallery under one model, with their columns.
 
-    One writer at a time (`add`, `remove`); searches may run meanwhile in any thread and see the rows that were there
-    when they began.
+    One writer at a time (`add`, `update`, `remove`); searches may run meanwhile in any thread and see the rows that
+    were there when they began.
 
     Args:
         row_type, device, scratch: how rows are kept, see `Rows`. Answers are the same.
@@ -224,6 +224,17 @@ class GalleryIndex:
         if number is None:
             return False
         self._alive[number] = False
+        return True
+
+    def update(self, row: IndexRow) -> bool:
+        """Replace what is kept of a tracklet beside its vector. False when it is not there.
+
+        A search that runs meanwhile sees a column as it was or as it is now.
+        """
+        number = self._numbers.get(row.tracklet_id)
+        if number is None:
+            return False
+        self._columns.replace(number, row)
         return True
 
     def freeze(self) -> Frozen:

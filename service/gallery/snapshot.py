@@ -17,13 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.gallery.columns import Columns, Table
+from service.gallery.columns import Columns, Labels, Table
 from service.gallery.index import Frozen, GalleryIndex
 
 MAGIC = b"tfclip snapshot 2\n"
 _CHUNK = 4 * 1024 * 1024
 _ROW_COLUMNS = (("camera", "<i4"), ("started", "<i8"), ("ended", "<i8"), ("identity", "<i4"), ("frames", "<i4"))
-_LABEL_COLUMNS = (("label_row", "<i4"), ("label_pair", "<i4"))
 
 
 class SnapshotError(Exception):
@@ -122,13 +121,13 @@ def _parse(file: BufferedReader, index_options: dict[str, Any]) -> tuple[Manifes
     manifest = _manifest(file)
     ids = _array(file, ">u8", (manifest.rows, 2))
     columns = Columns()
-    columns.count, columns.labelled = manifest.rows, manifest.labels
+    columns.count = manifest.rows
     columns.cameras, columns.identities = Table(manifest.cameras), Table(manifest.identities)
     columns.pairs = Table((key, kind, value) for key, kind, value in manifest.pairs)
     for name, dtype in _ROW_COLUMNS:
         setattr(columns, name, _array(file, dtype, (manifest.rows,)))
-    for name, dtype in _LABEL_COLUMNS:
-        setattr(columns, name, _array(file, dtype, (manifest.labels,)))
+    row, pair = (_array(file, "<i4", (manifest.labels,)) for _ in range(2))
+    columns.labels = Labels(manifest.labels, row, pair)
 
     def vectors() -> Iterator[NDArray[np.float32]]:
         size = max(1, _CHUNK // (4 * manifest.dimension))
@@ -156,7 +155,7 @@ def _chunks(frozen: Frozen, gallery_id: int, generation: int, model_id: str) -> 
         frozen.dimension,
         len(frozen.ids),
         frozen.applied,
-        columns.labelled,
+        columns.labels.count,
         columns.cameras.values,
         columns.identities.values,
         [list(pair) for pair in columns.pairs.values],
@@ -168,8 +167,8 @@ def _chunks(frozen: Frozen, gallery_id: int, generation: int, model_id: str) -> 
     yield _bytes_of(np.ascontiguousarray(frozen.ids))
     for name, dtype in _ROW_COLUMNS:
         yield _bytes_of(np.ascontiguousarray(getattr(columns, name)[: columns.count], dtype))
-    for name, dtype in _LABEL_COLUMNS:
-        yield _bytes_of(np.ascontiguousarray(getattr(columns, name)[: columns.labelled], dtype))
+    for array in (columns.labels.row, columns.labels.pair):
+        yield _bytes_of(np.ascontiguousarray(array[: columns.labels.count], "<i4"))
     for vectors in frozen.vectors():
         yield _bytes_of(np.ascontiguousarray(vectors, "<f4"))
 

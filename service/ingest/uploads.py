@@ -25,6 +25,7 @@ from service.ingest.frames import Frames, digest_of, prepare_frames
 from service.ingest.images import ImageLimits
 from service.metrics import Metrics
 from service.store import galleries as gallery_store
+from service.store import integrity as integrity_store
 from service.store import tracklets as store
 from service.store.database import Database
 from service.store.frames import FrameStore
@@ -32,6 +33,8 @@ from service.store.galleries import Gallery
 from service.store.tracklets import NewTracklet, StoredTracklet
 
 log = structlog.get_logger(__name__)
+
+_FILES_AT_ONCE = 5000
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class Upload:
     started_at: datetime | None
     ended_at: datetime | None
     labels: dict[str, Any]
+    uploaded_by: str
 
 
 @dataclass(frozen=True)
@@ -157,8 +161,8 @@ class Uploads:
 
     async def _purity(self, frames: NDArray[np.float32]) -> float | None:
         """How far the frames are of one person, (N, D) their descriptors; None: too few to tell."""
-        # Many frames take a while, which would be the event loop's.
-        judged = await asyncio.get_running_loop().run_in_executor(self._threads, find_purity, frames)
+        # Microseconds for a few frames and milliseconds for many, which would be the event loop's.
+        judged = await asyncio.to_thread(find_purity, frames)
         return None if judged is None else rounded_purity(judged)
 
     async def _store(
@@ -180,10 +184,12 @@ class Uploads:
             frames_digest=described.frames.digest,
             descriptors={model_id: described.vectors[model_id].astype("<f4").tobytes() for model_id in gallery.models},
             purity=described.purity,
+            uploaded_by=upload.uploaded_by,
         )
         try:
             # A client that hangs up must not leave half of this behind.
-            change, created_at = await asyncio.shield(asyncio.create_task(self._commit(gallery, new, described.frames)))
+            committed = asyncio.create_task(self._commit(gallery, new, described.frames))
+            change, created_at, identity = await asyncio.shield(committed)
         except IntegrityError:
             existing, _ = await self._existing(upload, contents)
             if existing is None:
@@ -191,16 +197,16 @@ class Uploads:
             return existing, gallery.model_id, False
         with self._metrics.stage("index"):
             await self._galleries.catch_up(gallery.name, change)
-        return new.as_stored(gallery.name, created_at), gallery.model_id, True
+        return new.as_stored(gallery.name, identity, created_at), gallery.model_id, True
 
-    async def delete(self, tracklet_id: uuid.UUID) -> None:
+    async def delete(self, tracklet_id: uuid.UUID, done_by: str) -> None:
         """Delete a tracklet: row, descriptor, index entry, and the files that no other tracklet shares.
 
         Raises:
             NotFound: it is not stored.
         """
         async with self._database.transaction() as connection:
-            deleted = await store.remove(connection, tracklet_id)
+            deleted = await store.remove(connection, tracklet_id, done_by)
         if deleted is None:
             raise NotFound(f"There is no tracklet {tracklet_id}.")
         await self._galleries.catch_up(deleted.gallery, deleted.change)
@@ -214,17 +220,41 @@ class Uploads:
             return await asyncio.to_thread(self._frame_store.remove, gallery, orphans)
 
     async def sweep_all(self) -> None:
-        """Remove what uploads that were killed half-way left on disk."""
+        """Remove what uploads that were killed half-way left on disk.
+
+        Files of a gallery in which frame rows are wrong are left: they may be those that the rows should name.
+        """
         await asyncio.to_thread(self._frame_store.discard_incoming)
         async with self._database.transaction() as connection:
             present = await gallery_store.list_all(connection)
         for gallery in present:
-            digests = await asyncio.to_thread(self._frame_store.digests, gallery.name)
+            orphans = await self._orphans(gallery)
+            if not orphans:
+                continue
+            async with self._database.reading() as connection:
+                wrong = await integrity_store.with_wrong_frame_rows(connection, gallery.id)
+            if wrong:
+                log.error(
+                    "frame files without a tracklet are left, since frame rows are wrong; tfclip integrity names them",
+                    gallery=gallery.name,
+                    files=len(orphans),
+                    tracklets=len(wrong),
+                )
+                continue
             removed = 0
-            for start in range(0, len(digests), 5000):
-                removed += await self.sweep(gallery.id, gallery.name, digests[start : start + 5000])
+            for start in range(0, len(orphans), _FILES_AT_ONCE):
+                removed += await self.sweep(gallery.id, gallery.name, orphans[start : start + _FILES_AT_ONCE])
             if removed:
                 log.warning("frame files without a tracklet removed", gallery=gallery.name, files=removed)
+
+    async def _orphans(self, gallery: Gallery) -> list[bytes]:
+        """Files of the gallery that no row names, or none yet: nobody is locked out for it."""
+        digests = await asyncio.to_thread(self._frame_store.digests, gallery.name)
+        orphans = []
+        async with self._database.reading() as connection:
+            for start in range(0, len(digests), _FILES_AT_ONCE):
+                orphans += await store.unreferenced(connection, gallery.id, digests[start : start + _FILES_AT_ONCE])
+        return orphans
 
     async def _existing(self, upload: Upload, contents: Sequence[bytes]) -> tuple[StoredTracklet | None, Gallery]:
         """The tracklet that has the upload's external id already, and the gallery, made when it is new."""
@@ -243,7 +273,7 @@ class Uploads:
             )
         return existing, gallery
 
-    async def _commit(self, gallery: Gallery, new: NewTracklet, frames: Frames) -> tuple[int, datetime]:
+    async def _commit(self, gallery: Gallery, new: NewTracklet, frames: Frames) -> tuple[int, datetime, str | None]:
         try:
             async with self._database.transaction() as connection:
                 await store.lock_frames_shared(connection, gallery.id)

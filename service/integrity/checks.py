@@ -216,14 +216,19 @@ class Checker:
 
     async def _unreferenced(self, gallery: Gallery, digests: Sequence[bytes]) -> list[bytes]:
         """Those of the files that are there and that no row names."""
+        # Without a lock for all of them, with it for the few that are left: uploads wait for who has it.
+        candidates: list[bytes] = []
+        async with self._database.reading() as connection:
+            for start in range(0, len(digests), _FILES_AT_ONCE):
+                some = digests[start : start + _FILES_AT_ONCE]
+                candidates += await tracklet_store.unreferenced(connection, gallery.id, some)
         orphans: list[bytes] = []
-        for start in range(0, len(digests), _FILES_AT_ONCE):
+        for start in range(0, len(candidates), _FILES_AT_ONCE):
             async with self._database.transaction() as connection:
                 # An upload in progress has files before it has rows; it holds this lock until it has both.
                 await tracklet_store.lock_frames_exclusively(connection, gallery.id)
-                orphans += await tracklet_store.unreferenced(
-                    connection, gallery.id, digests[start : start + _FILES_AT_ONCE]
-                )
+                some = candidates[start : start + _FILES_AT_ONCE]
+                orphans += await tracklet_store.unreferenced(connection, gallery.id, some)
         return await asyncio.to_thread(
             lambda: [one for one in orphans if self._frame_store.path(gallery.name, one).exists()]
         )

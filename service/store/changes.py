@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.store.tables import CameraRow, ChangeRow, DescriptorRow, TrackletRow
 
-ChangeKind = Literal["added", "deleted"]
+ChangeKind = Literal["added", "deleted", "updated"]
+"""`updated`: what the index keeps of a stored tracklet beside its descriptor is another now."""
 
 CHANNEL = "tfclip_galleries"
 """Whoever changes a gallery notifies this channel at COMMIT: `GALLERY_ID CHANGE`, or `GALLERY_ID` after a switch."""
@@ -23,7 +24,10 @@ _ROWS_BETWEEN_BREATHS = 100
 
 @dataclass(frozen=True)
 class IndexRow:
-    """What the index keeps of one tracklet; `vector` is float32 little endian, not normalised."""
+    """What the index keeps of one tracklet; `vector` is float32 little endian, not normalised.
+
+    That of an update is empty: the one that the index has stays.
+    """
 
     tracklet_id: uuid.UUID
     camera: str
@@ -40,8 +44,8 @@ class Change:
     """One numbered change.
 
     Attributes:
-        row: the tracklet as it is now; None unless it was added, is still stored, and is described by the model asked
-            for.
+        row: the tracklet as it is now; None when it was deleted, by this change or since, and for one that was added
+            and is not described by the model asked for.
         undescribed: it was added and is still stored, but has no descriptor of that model.
     """
 
@@ -54,9 +58,10 @@ class Change:
 
 @dataclass(frozen=True)
 class Recorded:
-    """A change that got its number.
+    """Changes that got their numbers.
 
     Attributes:
+        number: of the last one.
         models: those that every tracklet of the gallery must be described by from now on: the serving generation's, and
             that of one which is joining. None among them is one that came while the gallery's row was waited for.
     """
@@ -67,10 +72,12 @@ class Recorded:
 
 _RECORD = text("""
     WITH counted AS (
-        UPDATE galleries SET change = change + 1 WHERE id = :gallery_id RETURNING change, generation, joining
+        UPDATE galleries SET change = change + cardinality(CAST(:tracklet_ids AS uuid[]))
+        WHERE id = :gallery_id RETURNING change, generation, joining
     ), recorded AS (
         INSERT INTO changes (gallery_id, number, kind, tracklet_id)
-        SELECT :gallery_id, change, :kind, CAST(:tracklet_id AS uuid) FROM counted
+        SELECT :gallery_id, change - cardinality(CAST(:tracklet_ids AS uuid[])) + place, :kind, tracklet_id
+        FROM counted, unnest(CAST(:tracklet_ids AS uuid[])) WITH ORDINALITY AS changed (tracklet_id, place)
     )
     SELECT
         counted.change,
@@ -103,7 +110,14 @@ _COPY = """
 
 
 async def record(connection: AsyncConnection, gallery_id: int, kind: ChangeKind, tracklet_id: uuid.UUID) -> Recorded:
-    """Give this transaction's change to the gallery its number. Must be the last statement before COMMIT.
+    """Give this transaction's change to the gallery its number; see `record_all`."""
+    return await record_all(connection, gallery_id, kind, [tracklet_id])
+
+
+async def record_all(
+    connection: AsyncConnection, gallery_id: int, kind: ChangeKind, tracklet_ids: Sequence[uuid.UUID]
+) -> Recorded:
+    """Give a change of each tracklet its number, in their order. Must be the last statement before COMMIT.
 
     The UPDATE locks the gallery's row until COMMIT, so numbers come in commit order and without gaps, and neither the
     serving generation nor the joining one can change any more before this transaction ends.
@@ -111,7 +125,7 @@ async def record(connection: AsyncConnection, gallery_id: int, kind: ChangeKind,
     values = {
         "gallery_id": gallery_id,
         "kind": kind,
-        "tracklet_id": str(tracklet_id),
+        "tracklet_ids": list(tracklet_ids),
         "channel": CHANNEL,
         "gallery": str(gallery_id),
     }
@@ -122,12 +136,19 @@ async def record(connection: AsyncConnection, gallery_id: int, kind: ChangeKind,
 async def after(
     connection: AsyncConnection, gallery_id: int, model_id: str, number: int, limit: int = 1000
 ) -> list[Change]:
-    """The gallery's changes after `number`, in order, at most `limit`; added rows with their descriptors."""
+    """The gallery's changes after `number`, in order, at most `limit`; added rows come with descriptors."""
     statement = (
         select(ChangeRow.number, ChangeRow.kind, ChangeRow.tracklet_id, TrackletRow.id, *_INDEX_COLUMNS)
         .outerjoin(TrackletRow, TrackletRow.id == ChangeRow.tracklet_id)
         .outerjoin(CameraRow, CameraRow.id == TrackletRow.camera_id)
-        .outerjoin(DescriptorRow, and_(DescriptorRow.tracklet_id == TrackletRow.id, DescriptorRow.model_id == model_id))
+        .outerjoin(
+            DescriptorRow,
+            and_(
+                DescriptorRow.tracklet_id == TrackletRow.id,
+                DescriptorRow.model_id == model_id,
+                ChangeRow.kind == "added",
+            ),
+        )
         .where(ChangeRow.gallery_id == gallery_id, ChangeRow.number > number)
         .order_by(ChangeRow.number)
         .limit(limit)
@@ -140,6 +161,8 @@ def _change(number: int, kind: str, tracklet_id: uuid.UUID, stored: uuid.UUID | 
     if kind == "deleted":
         return Change(number, "deleted", tracklet_id, None)
     row = IndexRow(tracklet_id, *columns)
+    if kind == "updated":
+        return Change(number, "updated", tracklet_id, replace(row, vector=b"") if stored is not None else None)
     if stored is None or row.vector is None:
         return Change(number, "added", tracklet_id, None, undescribed=stored is not None)
     return Change(number, "added", tracklet_id, row)

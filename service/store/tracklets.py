@@ -12,7 +12,8 @@ from sqlalchemy.dialects.postgresql import insert as insert_or
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.errors import GalleryMoved
-from service.store import changes
+from service.store import changes, identities
+from service.store import identity_events as events
 from service.store.tables import CameraRow, DescriptorRow, FrameRow, GalleryRow, TrackletRow
 
 # Advisory locks share one space per database; the class keeps ours apart from other uses.
@@ -45,15 +46,16 @@ class NewTracklet:
     frames_digest: bytes
     descriptors: Mapping[str, bytes]
     purity: float | None = None
+    uploaded_by: str = "anyone"
 
-    def as_stored(self, gallery: str, created_at: datetime) -> "StoredTracklet":
-        """The same, once it is committed."""
+    def as_stored(self, gallery: str, identity: str | None, created_at: datetime) -> "StoredTracklet":
+        """The same, once it is committed under the name that its identity has."""
         return StoredTracklet(
             id=self.id,
             gallery=gallery,
             camera=self.camera,
             external_id=self.external_id,
-            identity=self.identity,
+            identity=identity,
             started_at=self.started_at,
             ended_at=self.ended_at,
             labels=self.labels,
@@ -80,6 +82,7 @@ class StoredTracklet:
     created_at: datetime
     frames_digest: bytes = field(repr=False)
     purity: float | None = None
+    version: int = 1
 
 
 _TRACKLET = (
@@ -96,6 +99,7 @@ _TRACKLET = (
         TrackletRow.created_at,
         TrackletRow.frames_digest,
         TrackletRow.purity,
+        TrackletRow.version,
     )
     .join(GalleryRow, GalleryRow.id == TrackletRow.gallery_id)
     .join(CameraRow, CameraRow.id == TrackletRow.camera_id)
@@ -177,17 +181,24 @@ async def find_frame(
     return (row[0], FrameRecord(*row[1:])) if row else None
 
 
-async def store(connection: AsyncConnection, gallery_id: int, tracklet: NewTracklet) -> tuple[int, datetime]:
+async def store(
+    connection: AsyncConnection, gallery_id: int, tracklet: NewTracklet
+) -> tuple[int, datetime, str | None]:
     """Insert the tracklet with its frames and descriptors, and number the change. Nothing may follow but COMMIT.
 
     Returns:
-        The number of the change, and when the tracklet was created.
+        The number of the change, when the tracklet was created, and the name that its identity has.
 
     Raises:
         sqlalchemy.exc.IntegrityError: the gallery has its external id already.
         GalleryMoved: the gallery wants descriptors of other models by now than the tracklet brings.
     """
     camera_id = await _find_or_create_camera(connection, gallery_id, tracklet.camera)
+    identity = None
+    if tracklet.identity is not None:
+        identity = await identities.name_for_upload(
+            connection, gallery_id, tracklet.identity, tracklet.id, tracklet.uploaded_by
+        )
     created_at = await connection.scalar(
         insert(TrackletRow)
         .values(
@@ -196,7 +207,7 @@ async def store(connection: AsyncConnection, gallery_id: int, tracklet: NewTrack
             camera_id=camera_id,
             external_id=tracklet.external_id,
             frames_digest=tracklet.frames_digest,
-            identity=tracklet.identity,
+            identity=identity,
             started_at=tracklet.started_at,
             ended_at=tracklet.ended_at,
             labels=tracklet.labels,
@@ -233,7 +244,7 @@ async def store(connection: AsyncConnection, gallery_id: int, tracklet: NewTrack
     # Nor one too many: it may be of a generation that is being purged, and nobody would remove it then.
     if recorded.models != tracklet.descriptors.keys():
         raise GalleryMoved("The gallery began to move to another model meanwhile, or ended it; try again.")
-    return recorded.number, created_at
+    return recorded.number, created_at, identity
 
 
 async def _find_or_create_camera(connection: AsyncConnection, gallery_id: int, name: str) -> int:
@@ -261,18 +272,23 @@ class Deleted:
     frames: frozenset[bytes]
 
 
-async def remove(connection: AsyncConnection, tracklet_id: uuid.UUID) -> Deleted | None:
+async def remove(connection: AsyncConnection, tracklet_id: uuid.UUID, done_by: str) -> Deleted | None:
     """Delete the tracklet and number the change; None when it is not stored. Nothing may follow but COMMIT."""
     frames = frozenset(await connection.scalars(select(FrameRow.sha256).where(FrameRow.tracklet_id == tracklet_id)))
     gone = (
         await connection.execute(
             delete(TrackletRow)
             .where(TrackletRow.id == tracklet_id, GalleryRow.id == TrackletRow.gallery_id)
-            .returning(TrackletRow.gallery_id, GalleryRow.name)
+            .returning(TrackletRow.gallery_id, GalleryRow.name, TrackletRow.identity)
         )
     ).one_or_none()
     if gone is None:
         return None
+    if gone.identity is not None:
+        # Without a lock on the identity: whoever renames it holds it and waits for this tracklet.
+        ids = await identities.ids_of(connection, gone.gallery_id, [gone.identity])
+        for identity_id in ids.values():
+            await events.add(connection, gone.gallery_id, identity_id, "tracklet_deleted", done_by, [tracklet_id])
     recorded = await changes.record(connection, gone.gallery_id, "deleted", tracklet_id)
     return Deleted(gone.name, gone.gallery_id, recorded.number, frames)
 

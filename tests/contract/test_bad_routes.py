@@ -11,7 +11,7 @@ from tests.support import RunningService
 ID = "00000000-0000-0000-0000-000000000000"
 METHODS = {
     "/tracklets": {"GET", "POST"},
-    f"/tracklets/{ID}": {"GET", "DELETE"},
+    f"/tracklets/{ID}": {"GET", "PATCH", "DELETE"},
     f"/tracklets/{ID}/frames/0": {"GET"},
     f"/tracklets/{ID}/frames/0/attention": {"GET"},
     f"/tracklets/{ID}/evidence": {"GET"},
@@ -21,6 +21,18 @@ METHODS = {
     "/search/batch": {"POST"},
     "/search/export": {"GET"},
     "/verify": {"POST"},
+    "/identities": {"GET", "POST"},
+    # An identity's path matches too.
+    "/identities/proposals": {"GET", "PATCH", "DELETE"},
+    f"/identities/{ID}": {"GET", "PATCH", "DELETE"},
+    f"/identities/{ID}/tracklets": {"POST"},
+    f"/identities/{ID}/tracklets/{ID}": {"DELETE"},
+    f"/identities/{ID}/merge": {"POST"},
+    f"/identities/{ID}/unmerge": {"POST"},
+    f"/identities/{ID}/history": {"GET"},
+    f"/identities/{ID}/appearances": {"GET"},
+    "/matches": {"GET", "POST"},
+    f"/matches/{ID}": {"DELETE"},
     "/admin/reindex": {"POST"},
     "/admin/keys": {"GET", "POST"},
     f"/admin/keys/{ID}": {"DELETE"},

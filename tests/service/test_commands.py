@@ -12,6 +12,7 @@ import av
 import numpy as np
 import pytest
 import structlog
+from PIL import Image
 from typer.testing import CliRunner, Result
 
 from model.cli import build_app
@@ -223,6 +224,52 @@ def test_a_tracklet_is_shown_deleted_and_gone(running_service: RunningService, s
     assert (gone.exit_code, gone.stdout) == (2, "")
     assert "Not found" in gone.stderr
     assert len(answer(running_service, "tracklets", "list", "--gallery", "delete")["items"]) == 5
+
+
+def test_two_tracklets_are_compared_frame_by_frame_and_drawn_on_a_sheet(
+    running_service: RunningService, scene: Path, tmp_path: Path
+) -> None:
+    answer(running_service, "ingest", "folder", scene, "--gallery", "evidence")
+    ids = [item["id"] for item in answer(running_service, "tracklets", "list", "--gallery", "evidence")["items"]][:2]
+    found = answer(running_service, "evidence", *ids, "--out", tmp_path / "sheet.png")
+    assert (found["frames"], found["other_frames"]) == ([0, 1], [0, 1])
+    pair = found["best_pair"]
+    shown = tfclip(running_service, "evidence", *ids).stdout
+    assert f"most alike: frame {pair['position']} and frame {pair['other_position']}, {pair['similarity']:.4f}" in shown
+    assert all(f"{one:.2f}" in shown for row in found["similarities"] for one in row)
+    pixels = np.asarray(Image.open(tmp_path / "sheet.png"))
+    # The cell of the best pair has a red frame, and no other one has.
+    corners = [[tuple(pixels[8 + row * 113, 8 + column * 57]) for column in (1, 2)] for row in (1, 2)]
+    red = [(row, column) for row in (0, 1) for column in (0, 1) if corners[row][column] == (220, 40, 0)]
+    assert red == [(pair["position"], pair["other_position"])]
+    nowhere = tfclip(running_service, "evidence", *ids, "--out", tmp_path / "none" / "sheet.png")
+    assert (nowhere.exit_code, nowhere.stdout) == (2, "")
+    assert "cannot be written" in nowhere.stderr
+    assert "404 not_found" in tfclip(running_service, "evidence", ids[0], f"{0:032x}").stderr
+
+
+def test_a_tracklet_of_two_people_is_told_from_one_of_one(running_service: RunningService, tmp_path: Path) -> None:
+    first, second = write_scene(tmp_path, people=2, cameras=1, frames=6, height=64)
+    answer(running_service, "ingest", "folder", tmp_path, "--gallery", "pure")
+    for frame in second.frames[:5]:
+        frame.rename(first.frames[0].with_name(f"9{frame.name}"))
+    answer(running_service, "ingest", "folder", tmp_path, "--gallery", "spliced")
+    listed = {
+        gallery: {
+            t["external_id"]: t for t in answer(running_service, "tracklets", "list", "--gallery", gallery)["items"]
+        }
+        for gallery in ("pure", "spliced")
+    }
+    pure, spliced, short = listed["pure"][first.path], listed["spliced"][first.path], listed["spliced"][second.path]
+    assert "no sign of an identity switch" in tfclip(running_service, "purity", pure["id"]).stdout
+    assert re.search(
+        r"possible identity switch.*up to 5 .* from 6 on", tfclip(running_service, "purity", spliced["id"]).stdout
+    )
+    assert answer(running_service, "purity", spliced["id"])["split"]["after_position"] == 5
+    assert tfclip(running_service, "purity", short["id"]).stdout == "too few frames to say: 1\n"
+    table = tfclip(running_service, "tracklets", "list", "--gallery", "spliced").stdout
+    assert re.search(rf"{spliced['id']}.*│ possible ", table)
+    assert re.search(rf"{short['id']}.*│ - ", table)
 
 
 def test_a_model_is_added_a_gallery_moved_to_it_and_back_and_the_rest_removed(

@@ -2,6 +2,7 @@
 
 from service.store.tables.base import Table
 from service.store.tables.galleries import GalleryRow, GenerationRow, ModelRow
+from service.store.tables.identities import IdentityEventRow, IdentityRow, MatchDecisionRow
 from service.store.tables.service import JobRow, KeyRow
 from service.store.tables.tracklets import CameraRow, ChangeRow, DescriptorRow, FrameRow, TrackletRow
 
@@ -12,8 +13,11 @@ __all__ = [
     "FrameRow",
     "GalleryRow",
     "GenerationRow",
+    "IdentityEventRow",
+    "IdentityRow",
     "JobRow",
     "KeyRow",
+    "MatchDecisionRow",
     "ModelRow",
     "Table",
     "TrackletRow",

@@ -9,6 +9,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     Index,
     LargeBinary,
@@ -38,12 +39,17 @@ class TrackletRow(Table):
     """A stored tracklet. `frames_digest` tells whether a repeated upload brings the same frames.
 
     `purity` is of the model that described the tracklet at its upload; null where its frames are too few to say.
+    `version` counts the changes to what is known of it.
     """
 
     __tablename__ = "tracklets"
     __table_args__ = (
         UniqueConstraint("gallery_id", "external_id"),
         Index(None, "gallery_id", "created_at", "id"),
+        Index(None, "gallery_id", "identity"),
+        ForeignKeyConstraint(
+            ["gallery_id", "identity"], ["identities.gallery_id", "identities.name"], onupdate="CASCADE"
+        ),
         CheckConstraint("ended_at >= started_at", name="times"),
     )
 
@@ -59,6 +65,7 @@ class TrackletRow(Table):
     frame_count: Mapped[int]
     purity: Mapped[float | None] = mapped_column(REAL)
     created_at: Mapped[datetime] = mapped_column(Moment, server_default=func.clock_timestamp())
+    version: Mapped[int] = mapped_column(BigInteger, server_default="1")
 
 
 class FrameRow(Table):
@@ -91,7 +98,7 @@ class ChangeRow(Table):
     """What happened to a gallery, by change number: an index follows by reading on from the last one it applied."""
 
     __tablename__ = "changes"
-    __table_args__ = (CheckConstraint("kind IN ('added', 'deleted')", name="kind"),)
+    __table_args__ = (CheckConstraint("kind IN ('added', 'deleted', 'updated')", name="kind"),)
 
     gallery_id: Mapped[int] = mapped_column(ForeignKey("galleries.id", ondelete="CASCADE"), primary_key=True)
     number: Mapped[int] = mapped_column(BigInteger, primary_key=True)

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
+from service.store import tracklets as tracklet_store
 from tests.support import (
     RunningService,
     empty_database,
@@ -345,6 +347,43 @@ def test_wrong_frame_rows_cost_neither_the_descriptor_nor_the_files(
         places = ", ".join(["%s"] * len(rows[0]))
         for row in rows:
             connection.execute(f"INSERT INTO frames VALUES ({places})", row)
+
+
+def test_a_start_removes_files_that_no_row_names_but_not_where_frame_rows_are_wrong(
+    running_service: RunningService, ids: list[str], before: list[dict[str, Any]]
+) -> None:
+    folder = running_service.data_directory / "frames" / GALLERY
+    settings = make_settings(running_service.data_directory, running_service.database_url)
+    (folder / ("cd" * 32)).write_bytes(b"orphan")
+    with running_service.database() as connection:
+        connection.execute(
+            "UPDATE frames SET position = position + 1 WHERE tracklet_id = %s AND position = 1", (ids[1],)
+        )
+        files = {path.name for path in folder.iterdir()}
+        with capture_logs() as said, run_service(settings):
+            wait_until(lambda: any(one["event"].startswith("frame files without a tracklet") for one in said))
+        (left,) = [one for one in said if one["event"].startswith("frame files without a tracklet")]
+        assert (left["gallery"], left["files"], left["tracklets"]) == (GALLERY, 1, 1)
+        assert {path.name for path in folder.iterdir()} == files
+        connection.execute(
+            "UPDATE frames SET position = position - 1 WHERE tracklet_id = %s AND position = 2", (ids[1],)
+        )
+    with run_service(settings):
+        wait_until(lambda: not (folder / ("cd" * 32)).exists())
+
+
+def test_a_comparison_without_strange_files_waits_for_no_upload(
+    running_service: RunningService, ids: list[str], before: list[dict[str, Any]]
+) -> None:
+    served = running_service.service.galleries.find(GALLERY)
+    assert served is not None
+    with running_service.database() as uploading:
+        uploading.autocommit = False
+        # As an upload in progress has it.
+        key = tracklet_store._FRAMES_LOCK_CLASS + served.id
+        uploading.execute("SELECT pg_advisory_xact_lock_shared(%s)", (key,))
+        assert found(running_service) == {}
+        uploading.rollback()
 
 
 def test_a_snapshot_of_another_gallery_is_named_and_written_again(

@@ -82,7 +82,7 @@ async def test_a_late_committer_gets_the_later_number_although_it_began_first(
     async def fast() -> int:
         await began.wait()
         async with database.transaction() as connection:
-            number, _ = await tracklets.store(connection, gallery.id, late)
+            number, _, _ = await tracklets.store(connection, gallery.id, late)
         other_done.set()
         return number
 
@@ -152,7 +152,7 @@ async def test_an_added_tracklet_that_was_deleted_since_comes_without_a_row(
     async with database.transaction() as connection:
         await tracklets.store(connection, gallery.id, tracklet)
     async with database.transaction() as connection:
-        deleted = await tracklets.remove(connection, tracklet.id)
+        deleted = await tracklets.remove(connection, tracklet.id, "test")
     assert deleted is not None
     assert deleted.change == 2
     async with database.transaction() as connection:
