@@ -9,6 +9,7 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     model_validator,
 )
@@ -119,6 +120,19 @@ class TrackletSearchParameters(SearchParameters):
 
 class ExamplesParameters(SearchParameters):
     """A search by examples: the JSON body."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "positive": ["1c177027-d100-4c33-b138-5c5adaedcc10", "244223f2-ea6f-412a-bb28-37746f6c5d56"],
+                    "negative": ["72233e4c-fe6e-4840-9ad0-e6d99d217bc4"],
+                    "combine": "mean",
+                    "k": 10,
+                }
+            ]
+        }
+    )
 
     positive: list[uuid.UUID] = Field(
         min_length=1, max_length=_MOST_EXAMPLES, description="Tracklets of whom to look for."

@@ -5,7 +5,7 @@ import uuid
 from typing import Any
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from service.api.dependencies import ReadKey, ServiceDep
 from service.api.json_body import json_body, read_json
@@ -20,6 +20,17 @@ router = APIRouter(prefix="/verify", tags=["search"])
 
 class VerifyParameters(Schema):
     """Two stored tracklets: the JSON body."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "tracklet_id": "1c177027-d100-4c33-b138-5c5adaedcc10",
+                    "other_tracklet_id": "244223f2-ea6f-412a-bb28-37746f6c5d56",
+                }
+            ]
+        }
+    )
 
     gallery: GalleryName = "default"
     tracklet_id: uuid.UUID

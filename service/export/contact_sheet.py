@@ -11,7 +11,7 @@ STRIP_FRAMES = 8
 """Frames in a strip at most."""
 
 FRAME_WIDTH, FRAME_HEIGHT = 64, 128
-_TEXT_WIDTH = 250
+_TEXT_WIDTH = 280
 _GAP = 4
 _LINE_HEIGHT = 18
 _BACKGROUND, _INK, _LINE, _MISSING = "white", "black", "#888888", "#dddddd"
@@ -46,7 +46,7 @@ def fitted(image: Image.Image) -> Image.Image:
 def draw(title: str, strips: Iterable[Strip]) -> bytes:
     """Draw the sheet: a PNG file, (_TEXT_WIDTH and up to STRIP_FRAMES frames) wide; a line below the first strip."""
     strips = list(strips)
-    font = ImageFont.load_default(size=13)
+    font = _font()
     width = _TEXT_WIDTH + STRIP_FRAMES * (FRAME_WIDTH + _GAP)
     top = _LINE_HEIGHT + 2 * _GAP
     sheet = Image.new("RGB", (width, top + len(strips) * (FRAME_HEIGHT + 2 * _GAP)), _BACKGROUND)
@@ -68,6 +68,14 @@ def draw(title: str, strips: Iterable[Strip]) -> bytes:
     # Little is won by looking longer for repetitions in photographs.
     sheet.save(file, "PNG", compress_level=1)
     return file.getvalue()
+
+
+def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """DejaVu Sans where the system has it, for names in most scripts; Pillow's own font has ASCII only."""
+    try:
+        return ImageFont.truetype("DejaVuSans.ttf", 12)
+    except OSError:
+        return ImageFont.load_default(size=13)
 
 
 def _short(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:

@@ -27,7 +27,6 @@ def mark_of(question: Question, options: "SearchOptions") -> bytes:
     """What tells one ranking from another: the vectors, who must not answer, and every option but the page's size."""
     named = {option.name: getattr(options, option.name) for option in fields(options) if option.name not in _FREE}
     named["barred"] = question.without | ({question.exclude} if question.exclude else set())
-    named["filters"] = {one.name: getattr(question.filters, one.name) for one in fields(question.filters)}
     text = json.dumps(named, sort_keys=True, default=_plain)
     return hashlib.blake2b(text.encode() + question.query.tobytes(), digest_size=16).digest()
 

@@ -305,7 +305,8 @@ class GalleryIndex:
         if one.filters != _ANY:
             allowed &= self._columns.mask(one.filters, count)
         allowed[[number for number in barred if 0 <= number < count]] = False
-        groups = self._columns.identity[:count] if one.best_of_identity else None
+        # Copied: one pass must not see an identity change.
+        groups = self._columns.identity[:count].copy() if one.best_of_identity else None
         after = (one.after.score, one.after.tracklet_id) if one.after else None
         numbers, scores = scan(self._rows, Scan(queries, self._ids[:count], allowed, groups, after), one.k)
         return self._hits(self._ids[numbers], scores)

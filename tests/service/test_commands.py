@@ -159,6 +159,50 @@ def test_a_search_ranks_the_others_and_keeps_to_its_filters(running_service: Run
     assert answer(running_service, "search", query["id"], "--gallery", "search", *timed)["results"] == []
 
 
+def test_a_search_takes_several_tracklets_goes_on_re_ranks_and_writes_files(
+    running_service: RunningService, scene: Path, tmp_path: Path
+) -> None:
+    answer(running_service, "ingest", "folder", scene, "--gallery", "more")
+    ids = [item["id"] for item in answer(running_service, "tracklets", "list", "--gallery", "more")["items"]]
+    gallery = ("--gallery", "more")
+    found = answer(running_service, "search", *ids[:2], "--negative", ids[2], "--combine", "max", *gallery)["results"]
+    assert {match["tracklet_id"] for match in found} == set(ids[3:])
+    first = answer(running_service, "search", ids[0], "-k", 2, *gallery)
+    rest = answer(running_service, "search", ids[0], "--cursor", first["next_cursor"], *gallery)["results"]
+    assert [match["rank"] for match in first["results"] + rest] == [1, 2, 3, 4, 5]
+    shown = tfclip(running_service, "search", ids[0], "-k", 2, *gallery).stdout
+    assert f"more with --cursor {first['next_cursor']}" in shown
+    ranked = answer(running_service, "search", ids[0], "--rerank", "--expand", 1, "--by-identity", *gallery)
+    assert (ranked["rerank"]["method"], ranked["rerank"]["expand"]) == ("k_reciprocal", 1)
+    assert len({match["identity"] for match in ranked["results"]}) == len(ranked["results"]) == 3
+    assert "re-ranked 5 rows" in tfclip(running_service, "search", ids[0], "--rerank", *gallery).stdout
+    for name, start in (("a.csv", b"rank,tracklet_id"), ("a.json", b'{"query_id"'), ("a.PNG", b"\x89PNG")):
+        written = answer(running_service, "search", ids[0], *gallery, "--export", tmp_path / name)
+        assert (tmp_path / name).read_bytes().startswith(start)
+        assert (tmp_path / name).stat().st_size == written["bytes"]
+    result = tfclip(running_service, "search", ids[0], *gallery, "--export", tmp_path / "none" / "a.csv")
+    assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
+
+
+def test_two_tracklets_are_compared_by_ids_or_folders(running_service: RunningService, scene: Path) -> None:
+    answer(running_service, "ingest", "folder", scene, "--gallery", "verify")
+    stored = {
+        t["external_id"]: t["id"] for t in answer(running_service, "tracklets", "list", "--gallery", "verify")["items"]
+    }
+    one, other = (f"person-{person:03d}/camera-1/001" for person in (1, 2))
+    gallery = ("--gallery", "verify")
+    by_ids = answer(running_service, "verify", stored[one], stored[other], *gallery)["score"]
+    for sides in ((stored[one], scene / other), (scene / one, stored[other]), (scene / one, scene / other)):
+        assert answer(running_service, "verify", *sides, *gallery)["score"] == pytest.approx(by_ids, abs=1e-5)
+    assert (
+        f"score {by_ids:.4f}, model " in tfclip(running_service, "verify", stored[one], stored[other], *gallery).stdout
+    )
+    for bad in ("nowhere", scene.parent / "empty"):
+        (scene.parent / "empty").mkdir(exist_ok=True)
+        result = tfclip(running_service, "verify", stored[one], bad, *gallery)
+        assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
+
+
 def test_a_search_prints_a_table_whose_ids_are_whole_and_says_what_answered(
     running_service: RunningService, scene: Path
 ) -> None:
@@ -332,6 +376,8 @@ def test_a_service_that_is_not_there_is_one_line(command: tuple[str, ...], scene
         (("ingest", "folder", "NOWHERE"), "does not exist"),
         (("ingest", "video", "NOWHERE", "--tracks", "NOWHERE", "--camera", "c"), "cannot be read"),
         (("search", "x", "--started-after", "noon"), "no ISO 8601 time"),
+        (("search", "x", "--export", "ranking.pdf"), "ends in .csv, .json or .png"),
+        (("search", "x", "y", "--export", "ranking.csv"), "one ID"),
         (("ingest", "video", "v", "--tracks", "t", "--camera", "c", "--start", "noon"), "no ISO 8601 time"),
     ],
 )

@@ -379,10 +379,10 @@ def test_a_contact_sheet_shows_the_query_and_a_strip_for_each_place(
     for number, one in enumerate((stored[1]["id"], best)):
         for position in range(2):
             frame = Image.open(BytesIO(client.get(f"/tracklets/{one}/frames/{position}").content))
-            corner = (250 + 68 * position, top + number * strip)
+            corner = (280 + 68 * position, top + number * strip)
             shown = sheet.crop((*corner, corner[0] + 64, corner[1] + 128))
             assert np.abs(np.asarray(shown, int) - np.asarray(frame, int)).max() <= 2
-    text = np.asarray(sheet.crop((0, top, 250, top + strip)))
+    text = np.asarray(sheet.crop((0, top, 280, top + strip)))
     assert (text < 128).any()
 
 
@@ -405,6 +405,24 @@ def test_an_export_has_a_size(client: httpx.Client, stored: list[dict]) -> None:
         assert (answer.status_code, answer.json()["errors"][0]["location"]) == (422, "query.k")
     assert client.get("/search/export", params={"query_id": stored[0]["id"], "format": "pdf"}).status_code == 422
     assert client.get("/search/export", params={"query_id": str(uuid.uuid4()), "format": "csv"}).status_code == 404
+
+
+def test_who_was_just_deleted_elsewhere_leaves_the_place_to_the_next_of_the_same_identity(
+    running_service: RunningService, client: httpx.Client
+) -> None:
+    query = upload(running_service, 400, 1, gallery="left")["id"]
+    for number in range(6):
+        upload(running_service, 401 + number, 1, gallery="left", identity=f"p{number % 2}")
+    whole = get(client, query_id=query, gallery="left")["results"]
+    with running_service.database() as connection:
+        # Not through this service, whose index has not heard of it.
+        connection.execute("DELETE FROM tracklets WHERE id = %s", (whole[0]["tracklet_id"],))
+    left = get(client, query_id=query, gallery="left", group_by="identity")["results"]
+    expected = grouped([(one["score"], one["tracklet_id"], one["identity"]) for one in whole[1:]])
+    assert [(one["score"], one["tracklet_id"], one["identity"]) for one in left] == expected
+    assert len(left) == 2
+    ranked = get(client, query_id=query, gallery="left", rerank="k_reciprocal")["results"]
+    assert {one["tracklet_id"] for one in ranked} == {one["tracklet_id"] for one in whole[1:]}
 
 
 def test_the_client_asks_for_all_of_this(running_service: RunningService, stored: list[dict]) -> None:
