@@ -185,4 +185,4 @@ async def check_quota(connection: AsyncConnection, key_id: uuid.UUID, quota: int
 
 
 def _key(row: Any) -> ApiKey | None:
-    return None if row is None else ApiKey(row.id, row.name, frozenset(row.scopes), *row[3:])
+    return None if row is None else ApiKey(row.id, row.name, frozenset(row.scopes), *row[3 : len(_KEY)])
