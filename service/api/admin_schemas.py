@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from service.api.served_model import Model
 from service.api.values import Cursor, GalleryName, Schema, Text
@@ -26,6 +26,10 @@ MaxTracklets = Annotated[
 class NewKey(Schema):
     """A key to make."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"name": "gate 2", "scopes": ["write"], "requests_per_minute": 600}]}
+    )
+
     name: Text
     scopes: list[Scope] = Field(min_length=1, max_length=3)
     requests_per_minute: RequestsPerMinute = None
@@ -34,6 +38,8 @@ class NewKey(Schema):
 
 class KeyChange(Schema):
     """What to change of a key; what is left out stays as it is."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"max_tracklets": 100_000}]})
 
     name: Text | None = None
     requests_per_minute: RequestsPerMinute = None
@@ -49,6 +55,8 @@ class KeyChange(Schema):
 
 class ReindexRequest(Schema):
     """What to re-index."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"gallery": "default"}]})
 
     gallery: GalleryName = "default"
     model_id: str | None = Field(
@@ -167,6 +175,8 @@ class GenerationPage(BaseModel):
 
 class ModelPath(Schema):
     """A weights file that lies in `models/` of the data directory already."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"path": "mars.safetensors"}]})
 
     path: str = Field(
         min_length=1, max_length=1000, description="Its path from models/ on.", examples=["mars.safetensors"]

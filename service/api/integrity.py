@@ -4,7 +4,7 @@ import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from service.api.admin_schemas import JobAnswer
 from service.api.creating import CreatingRoute
@@ -32,6 +32,8 @@ class IntegrityParameters(Schema):
 
 class RepairRequest(Schema):
     """What to mend."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"gallery": "default"}]})
 
     gallery: GalleryName = "default"
 
