@@ -54,6 +54,7 @@ class SearchBatcher:
         """
         if not question.plain:
             # It has a pass of its own; others need not wait for it.
+            self._on_batch(1)
             loop = asyncio.get_running_loop()
             return (await loop.run_in_executor(self._threads, self._index.search_many, [question]))[0]
         waiting = _Waiting(question, asyncio.get_running_loop().create_future())

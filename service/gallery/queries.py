@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from service.errors import InvalidRequest, NotFound
+from service.errors import InvalidFrame, InvalidRequest, NotFound
 from service.gallery.galleries import Galleries
 from service.gallery.scoring import cosine_scores, unit_rows
 from service.gallery.served import Loaded
@@ -57,9 +57,15 @@ class Queries:
         while loaded.model_id != described_by:
             # Again only when the gallery was switched to another model while the frames were embedded.
             described_by = loaded.model_id
-            vectors = [(await self._uploads.describe(frames, described_by))[1] for frames in sets]
+            vectors = [await self._vector(frames, number, described_by) for number, frames in enumerate(sets)]
             loaded = await self._galleries.current(gallery)
         return loaded, vectors
+
+    async def _vector(self, frames: Sequence[bytes], number: int, model_id: str) -> NDArray[np.float32]:
+        try:
+            return (await self._uploads.describe(frames, model_id))[1]
+        except InvalidFrame as error:
+            raise InvalidFrame(f"Of the other tracklet: {error.detail}") if number else error from None
 
     async def compare(
         self, gallery: str, tracklet_ids: Sequence[uuid.UUID], sets: Sequence[Sequence[bytes]]

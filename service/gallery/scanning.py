@@ -46,19 +46,33 @@ def scan(rows: Rows, sought: Scan, k: int) -> tuple[NDArray[np.int64], NDArray[n
         bound = np.nextafter(np.float32(sought.after[0] + rows.error), np.float32(np.inf))
         contending = leaders[approximate[leaders] <= bound]
     size = k + _MARGIN
+    chosen, ceiling = _highest(approximate, contending, size)
     while True:
-        chosen, ceiling = contending, None
-        if size < len(contending):
-            near = approximate[contending]
-            best = np.argpartition(-near, size - 1)[:size]
-            chosen, ceiling = contending[best], float(near[best].min())
         if sought.groups is not None:
             chosen = np.union1d(chosen, leaders[_rivals(sought.groups[leaders], sought.groups[chosen])])
         numbers, scores = _ranked(rows, sought, chosen)
-        # Rows without a part in this pass score at most the ceiling and the blocks' error.
+        # Rows without a part in this score at most the ceiling and the blocks' error.
         if ceiling is None or (len(numbers) >= k and scores[k - 1] > ceiling + rows.error):
             return numbers[:k], scores[:k]
-        size *= _GROWTH
+        if len(numbers) >= k:
+            # All that can be as good as the k-th so far; rounded down, for the reason above.
+            floor = np.nextafter(np.float32(scores[k - 1] - rows.error), np.float32(-np.inf))
+            chosen, ceiling = contending[approximate[contending] >= floor], None
+        else:
+            # Too many were before the place, or not the best of their group.
+            size *= _GROWTH
+            chosen, ceiling = _highest(approximate, contending, size)
+
+
+def _highest(
+    approximate: NDArray[np.float32], contending: NDArray[np.int64], size: int
+) -> tuple[NDArray[np.int64], float | None]:
+    """The `size` rows that score highest, and what one left out can score; None: none was left out."""
+    if size >= len(contending):
+        return contending, None
+    near = approximate[contending]
+    best = np.argpartition(-near, size - 1)[:size]
+    return contending[best], float(near[best].min())
 
 
 def _approximate(rows: Rows, sought: Scan) -> NDArray[np.float32]:

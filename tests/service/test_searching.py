@@ -327,6 +327,7 @@ def test_comparisons_that_make_no_sense_are_refused(client: httpx.Client, stored
     ]
     assert [answer.status_code for answer, _ in refused] == [status for _, status in refused]
     assert all(answer.headers["content-type"] == "application/problem+json" for answer, _ in refused)
+    assert "Of the other tracklet: frames[0]" in refused[-1][0].json()["detail"]
 
 
 def test_an_export_is_the_ranking_over_all_its_pages(

@@ -129,7 +129,9 @@ def test_rows_that_were_taken_out_meanwhile_are_left_out() -> None:
     found, done = rerank(index, query, hits, RerankOptions("k_reciprocal"))
     assert {hit.tracklet_id for hit in found} == {hit.tracklet_id for hit in hits} - {hits[3].tracklet_id}
     assert done.top == 28
-    assert rerank(index, query, [], RerankOptions("k_reciprocal"))[0] == []
+    for few in (0, 1, 2):
+        found, done = rerank(index, query, hits[:few], RerankOptions("k_reciprocal", expand=50))
+        assert (len(found), done.top) == (few, few)
 
 
 def test_re_ranking_by_several_queries_takes_the_least_distance() -> None:
