@@ -41,6 +41,8 @@ class Calibrator:
             raise JobRefused("The gallery was deleted.")
         frozen, model_id = await self._freeze(gallery.name)
         size, reference = len(frozen.ids), parameters["reference_gallery"]
+        if size == 0:
+            raise JobRefused(f"Gallery {gallery.name} is empty: its size is part of what a score means.")
         if reference is not None:
             frozen, other = await self._freeze(reference)
             if other != model_id:
