@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from service.client_admin import AdminMethods
 from service.client_answers import parse, segment
 from service.client_errors import UnexpectedAnswerError, UnreachableError, problem_of
+from service.client_identities import IdentityMethods
 from service.retries import RetryPolicy, retry_after_seconds
 from service.wire import Ranking, Readiness, Tracklet, TrackletPage
 
@@ -62,7 +63,7 @@ class SearchOptions:
         return parameters
 
 
-class TfclipClient(AdminMethods):
+class TfclipClient(AdminMethods, IdentityMethods):
     """One service at one address, spoken to with one key. May be used from several threads.
 
     Requests that change nothing, deletions, and uploads that carry an `external_id` are sent again after a lost

@@ -24,6 +24,7 @@ class Tracklet(_Answer):
     frame_count: int
     model_id: str | None = None
     created_at: datetime
+    version: int | None = None
     thumbnail_url: str | None = None
     frame_urls: list[str] = []
 

@@ -2,13 +2,14 @@
 
 import typer
 
-from service.commands import demo, generations, ingest, integrity, keys, models, search, tracklets
+from service.commands import demo, generations, identities, ingest, integrity, keys, models, search, tracklets
 
 
 def register(app: typer.Typer) -> None:
     """Add the service's client commands to `tfclip`."""
     ingest.register(app)
     search.register(app)
+    identities.register(app)
     generations.register(app)
     models.register(app)
     integrity.register(app)
