@@ -18,6 +18,7 @@ from service.client_answers import frame_parts, parse, segment
 from service.client_calibration import CalibrationMethods
 from service.client_errors import UnexpectedAnswerError, UnreachableError, problem_of
 from service.client_evidence import EvidenceMethods
+from service.client_identities import IdentityMethods
 from service.client_options import SearchOptions as SearchOptions
 from service.client_search import SearchMethods
 from service.retries import RetryPolicy, retry_after_seconds
@@ -41,6 +42,7 @@ class TfclipClient(
     SearchMethods,
     CalibrationMethods,
     EvidenceMethods,
+    IdentityMethods,
     AdminMethods,
 ):
     """One service at one address, spoken to with one key. May be used from several threads.

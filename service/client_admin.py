@@ -175,10 +175,10 @@ class AdminMethods:
         """Take a key out of force."""
         self._send("DELETE", f"/admin/keys/{segment(key_id)}", gone_is_done=True)
 
-    def _pages(self, kind: type[Any], path: str, gallery: str | None) -> Iterator[Any]:
+    def _pages(self, kind: type[Any], path: str, gallery: str | None = None, **options: str | None) -> Iterator[Any]:
         cursor: str | None = None
         while True:
-            given = {"gallery": gallery, "cursor": cursor}
+            given = {"gallery": gallery, "cursor": cursor, **options}
             parameters = [(name, value) for name, value in given.items() if value is not None]
             page = parse(kind, self._send("GET", path, params=parameters))
             yield from page.items

@@ -26,6 +26,7 @@ class Tracklet(_Answer):
     possible_identity_switch: bool | None = None
     model_id: str | None = None
     created_at: datetime
+    version: int | None = None
     thumbnail_url: str | None = None
     frame_urls: list[str] = []
 
