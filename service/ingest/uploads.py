@@ -174,7 +174,7 @@ class Uploads:
         Raises:
             NotFound: it is not stored.
         """
-        async with self._database.transaction() as connection:
+        async with self._database.changing() as connection:
             deleted = await store.remove(connection, tracklet_id)
         if deleted is None:
             raise NotFound(f"There is no tracklet {tracklet_id}.")
@@ -220,7 +220,7 @@ class Uploads:
 
     async def _commit(self, gallery: Gallery, new: NewTracklet, frames: Frames) -> tuple[int, datetime]:
         try:
-            async with self._database.transaction() as connection:
+            async with self._database.changing() as connection:
                 await store.lock_frames_shared(connection, gallery.id)
                 with self._metrics.stage("store"):
                     await asyncio.to_thread(self._frame_store.write, gallery.name, frames.contents)
