@@ -2,12 +2,11 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, BinaryIO
-
-import httpx
+from typing import BinaryIO
 
 from service.client_answers import parse, segment
 from service.client_errors import JobTimeoutError
+from service.client_sending import Sender
 from service.wire import (
     Generation,
     GenerationPage,
@@ -22,20 +21,8 @@ from service.wire import (
 )
 
 
-class AdminMethods:
+class AdminMethods(Sender):
     """Mixed into `TfclipClient`, which sends."""
-
-    def _send(
-        self,
-        method: str,
-        path: str,
-        *,
-        repeatable: bool = True,
-        once: bool = False,
-        gone_is_done: bool = False,
-        **content: Any,
-    ) -> httpx.Response:
-        raise NotImplementedError
 
     def reindex(self, gallery: str | None = None, model_id: str | None = None) -> Job:
         """Start to build a gallery's next generation, under its present model or another one."""
@@ -174,14 +161,3 @@ class AdminMethods:
     def revoke_key(self, key_id: str) -> None:
         """Take a key out of force."""
         self._send("DELETE", f"/admin/keys/{segment(key_id)}", gone_is_done=True)
-
-    def _pages(self, kind: type[Any], path: str, gallery: str | None = None, **options: str | None) -> Iterator[Any]:
-        cursor: str | None = None
-        while True:
-            given = {"gallery": gallery, "cursor": cursor, **options}
-            parameters = [(name, value) for name, value in given.items() if value is not None]
-            page = parse(kind, self._send("GET", path, params=parameters))
-            yield from page.items
-            cursor = page.next_cursor
-            if cursor is None:
-                return

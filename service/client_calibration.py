@@ -1,25 +1,16 @@
 """What scores mean: the part of the client that calibrates galleries."""
 
 from collections.abc import Iterator
-from typing import Any, Literal
-
-import httpx
+from typing import Literal
 
 from service.client_answers import parse, segment
+from service.client_sending import Sender
 from service.wire import Job
 from service.wire_calibration import Calibration, CalibrationPage
 
 
-class CalibrationMethods:
+class CalibrationMethods(Sender):
     """Mixed into `TfclipClient`, which sends."""
-
-    def _send(
-        self, method: str, path: str, *, repeatable: bool = True, gone_is_done: bool = False, **content: Any
-    ) -> httpx.Response:
-        raise NotImplementedError
-
-    def _pages(self, kind: type[Any], path: str, gallery: str | None) -> Iterator[Any]:
-        raise NotImplementedError
 
     def calibrate(
         self,
@@ -41,7 +32,7 @@ class CalibrationMethods:
             "unlabelled": unlabelled,
         }
         body = {name: value for name, value in given.items() if value is not None}
-        return parse(Job, self._send("POST", "/admin/calibrations", repeatable=False, json=body))
+        return parse(Job, self._send("POST", "/admin/calibrations", once=True, json=body))
 
     def calibration(self, gallery: str | None = None) -> Calibration | None:
         """Return the calibration that a gallery's answers are judged by, if there is one."""

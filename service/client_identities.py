@@ -4,9 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
-import httpx
-
 from service.client_answers import parse, segment
+from service.client_sending import Sender
 from service.wire import Tracklet
 from service.wire_identities import (
     Appearance,
@@ -28,23 +27,15 @@ KEEP = object()
 """Leaves a tracklet's identity as it is; None would take it away."""
 
 
-class IdentityMethods:
+class IdentityMethods(Sender):
     """Mixed into `TfclipClient`, which sends."""
-
-    def _send(
-        self, method: str, path: str, *, repeatable: bool = True, gone_is_done: bool = False, **content: Any
-    ) -> httpx.Response:
-        raise NotImplementedError
-
-    def _pages(self, kind: type[Any], path: str, gallery: str | None = None, **options: str | None) -> Iterator[Any]:
-        raise NotImplementedError
 
     def create_identity(self, name: str, tracklet_ids: Sequence[str] = (), *, gallery: str | None = None) -> Identity:
         """Make an identity, with its first tracklets; this is how a proposal is accepted."""
         body: dict[str, Any] = {"name": name, "tracklet_ids": [str(one) for one in tracklet_ids]}
         if gallery is not None:
             body["gallery"] = gallery
-        return parse(Identity, self._send("POST", "/identities", repeatable=False, json=body))
+        return parse(Identity, self._send("POST", "/identities", once=True, json=body))
 
     def list_identities(self, gallery: str | None = None, *, merged: bool = False) -> Iterator[Identity]:
         """Yield a gallery's identities, newest first; with `merged`, also those that were merged into others."""
@@ -133,7 +124,7 @@ class IdentityMethods:
             "verdict": verdict,
         }
         body = {name: value for name, value in given.items() if value is not None}
-        return parse(DecidedMatches, self._send("POST", "/matches", json=body))
+        return parse(DecidedMatches, self._send("POST", "/matches", once=True, json=body))
 
     def list_matches(
         self, gallery: str | None = None, *, verdict: Literal["same", "different"] | None = None

@@ -12,6 +12,7 @@ from service.api.calibration_schemas import (
     CalibrationPage,
     CalibrationRequest,
 )
+from service.api.creating import CreatingRoute
 from service.api.cursors import decode_cursor, encode_cursor
 from service.api.dependencies import AdminKey, ReadKey, ServiceDep, single_valued
 from service.api.json_body import json_body, read_json
@@ -21,7 +22,7 @@ from service.errors import ModelConflict, NotFound
 from service.store import calibrations as store
 from service.store import galleries as gallery_store
 
-router = APIRouter(tags=["calibration"], dependencies=[Depends(single_valued)])
+router = APIRouter(tags=["calibration"], dependencies=[Depends(single_valued)], route_class=CreatingRoute)
 
 
 @router.post(

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from service.api.conditional import IfMatch, etag, versions_in
+from service.api.creating import CreatingRoute
 from service.api.cursors import decode_cursor, decode_number, encode_cursor, encode_number
 from service.api.dependencies import ReadKey, ServiceDep, WriteKey, single_valued
 from service.api.identity_schemas import (
@@ -39,7 +40,9 @@ from service.store import tracklets as tracklet_store
 from service.store.assignments import UNKNOWN_TIME
 from service.store.identities import IdentityRecord
 
-router = APIRouter(prefix="/identities", tags=["identities"], dependencies=[Depends(single_valued)])
+router = APIRouter(
+    prefix="/identities", tags=["identities"], dependencies=[Depends(single_valued)], route_class=CreatingRoute
+)
 
 
 @router.post(

@@ -222,7 +222,7 @@ class Uploads:
         Raises:
             NotFound: it is not stored.
         """
-        async with self._database.transaction() as connection:
+        async with self._database.changing() as connection:
             deleted = await store.remove(connection, tracklet_id, done_by)
         if deleted is None:
             raise NotFound(f"There is no tracklet {tracklet_id}.")
@@ -304,7 +304,7 @@ class Uploads:
         self, gallery: Gallery, new: NewTracklet, frames: Frames, quota: int | None
     ) -> tuple[int, datetime, str | None]:
         try:
-            async with self._database.transaction() as connection:
+            async with self._database.changing() as connection:
                 await store.lock_frames_shared(connection, gallery.id)
                 with self._metrics.stage("store"), full_disk_told("frames/"):
                     await asyncio.to_thread(self._frame_store.write, gallery.name, frames.contents)
