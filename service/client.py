@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from service.client_admin import AdminMethods
 from service.client_answers import frame_parts, parse, segment
+from service.client_bulk import BulkMethods
 from service.client_calibration import CalibrationMethods
 from service.client_errors import UnexpectedAnswerError, UnreachableError, problem_of
 from service.client_evidence import EvidenceMethods
@@ -43,6 +44,7 @@ class TfclipClient(
     CalibrationMethods,
     EvidenceMethods,
     IdentityMethods,
+    BulkMethods,
     AdminMethods,
 ):
     """One service at one address, spoken to with one key. May be used from several threads.

@@ -115,6 +115,9 @@ class Settings(BaseSettings):
         default=60.0, description="least time between two snapshots of a changing index"
     )
 
+    max_followers: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        default=1000, description="requests that wait for changes (`GET /changes`) at a time"
+    )
     max_proposal_tracklets: Annotated[int, Field(ge=1, le=50_000)] = Field(
         default=4000, description="tracklets without an identity that proposals cluster at most; 16 bytes for each two"
     )

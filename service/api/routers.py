@@ -3,6 +3,7 @@
 from service.api import (
     admin,
     calibrations,
+    changes,
     evidence,
     generations,
     health,
@@ -21,6 +22,7 @@ from service.api import (
 
 ROUTERS = (
     tracklets.router,
+    changes.router,
     evidence.router,
     search.router,
     identities.router,

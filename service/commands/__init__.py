@@ -4,6 +4,7 @@ import typer
 
 from service.commands import (
     calibration,
+    changes,
     demo,
     evidence,
     generations,
@@ -29,6 +30,7 @@ _COMMANDS = (
     integrity,
     keys,
     tracklets,
+    changes,
     demo,
 )
 

@@ -16,6 +16,7 @@ METHODS = {
     f"/tracklets/{ID}/frames/0/attention": {"GET"},
     f"/tracklets/{ID}/evidence": {"GET"},
     f"/tracklets/{ID}/purity": {"GET"},
+    "/changes": {"GET"},
     "/search": {"GET", "POST"},
     "/search/examples": {"POST"},
     "/search/batch": {"POST"},
