@@ -33,7 +33,10 @@ class FrameRecord:
 
 @dataclass(frozen=True)
 class NewTracklet:
-    """A tracklet about to be stored; `descriptors`, float32 little endian, are by the id of their model."""
+    """A tracklet about to be stored; `descriptors`, float32 little endian, are by the id of their model.
+
+    The one of the model `given` came with the tracklet, if there is one; only then it may have no frames.
+    """
 
     id: uuid.UUID
     camera: str
@@ -45,6 +48,7 @@ class NewTracklet:
     frames: Sequence[FrameRecord]
     frames_digest: bytes
     descriptors: Mapping[str, bytes]
+    given: str | None = None
     purity: float | None = None
     uploaded_by: str = "anyone"
     key_id: uuid.UUID | None = None
@@ -219,26 +223,32 @@ async def store(
         .returning(TrackletRow.created_at)
     )
     assert created_at is not None
-    await connection.execute(
-        insert(FrameRow),
-        [
-            {
-                "tracklet_id": tracklet.id,
-                "position": position,
-                "gallery_id": gallery_id,
-                "sha256": frame.sha256,
-                "media_type": frame.media_type,
-                "width": frame.width,
-                "height": frame.height,
-                "size": frame.size,
-            }
-            for position, frame in enumerate(tracklet.frames)
-        ],
-    )
+    if tracklet.frames:
+        await connection.execute(
+            insert(FrameRow),
+            [
+                {
+                    "tracklet_id": tracklet.id,
+                    "position": position,
+                    "gallery_id": gallery_id,
+                    "sha256": frame.sha256,
+                    "media_type": frame.media_type,
+                    "width": frame.width,
+                    "height": frame.height,
+                    "size": frame.size,
+                }
+                for position, frame in enumerate(tracklet.frames)
+            ],
+        )
     await connection.execute(
         insert(DescriptorRow),
         [
-            {"tracklet_id": tracklet.id, "model_id": model_id, "vector": vector}
+            {
+                "tracklet_id": tracklet.id,
+                "model_id": model_id,
+                "vector": vector,
+                "given": model_id == tracklet.given,
+            }
             for model_id, vector in tracklet.descriptors.items()
         ],
     )

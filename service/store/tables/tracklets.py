@@ -15,6 +15,7 @@ from sqlalchemy import (
     LargeBinary,
     Text,
     UniqueConstraint,
+    false,
     func,
 )
 from sqlalchemy.dialects.postgresql import JSONB, UUID
@@ -36,7 +37,8 @@ class CameraRow(Table):
 
 
 class TrackletRow(Table):
-    """A stored tracklet. `frames_digest` tells whether a repeated upload brings the same frames.
+    """A stored tracklet. `frames_digest` tells whether a repeated upload brings the same frames, or
+    the same descriptor where it has no frames.
 
     `purity` is of the model that described the tracklet at its upload; null where its frames are too few to say.
     `version` counts the changes to what is known of it, `key_id` names the key that sent it.
@@ -86,13 +88,17 @@ class FrameRow(Table):
 
 
 class DescriptorRow(Table):
-    """What a model made of a tracklet: float32 little endian, not normalised."""
+    """What a model made of a tracklet: float32 little endian, not normalised.
+
+    One that is `given` came with the tracklet: its frames, if it has any, need not give the same.
+    """
 
     __tablename__ = "descriptors"
 
     tracklet_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("tracklets.id", ondelete="CASCADE"), primary_key=True)
     model_id: Mapped[str] = mapped_column(ForeignKey("models.id"), primary_key=True, index=True)
     vector: Mapped[bytes] = mapped_column(LargeBinary)
+    given: Mapped[bool] = mapped_column(server_default=false())
 
 
 class ChangeRow(Table):
