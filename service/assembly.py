@@ -211,6 +211,7 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
         evidence=evidence,
         frames=frames,
         admission=admission,
+        batches=Admission(settings.max_batches, "archives", "TFCLIP_MAX_BATCHES"),
         search=search,
         sheets=sheets,
         jobs=jobs,

@@ -25,6 +25,7 @@ from service.client_metadata import metadata_of
 from service.client_options import SearchOptions as SearchOptions
 from service.client_search import SearchMethods
 from service.retries import RetryPolicy, retry_after_seconds
+from service.tar_writing import PackedTracklet as PackedTracklet
 from service.wire import Readiness, Tracklet, TrackletPage
 
 Answer = TypeVar("Answer", bound=BaseModel)

@@ -43,6 +43,7 @@ class Service:
     evidence: Evidence
     frames: FrameStore
     admission: Admission
+    batches: Admission
     search: Search
     sheets: Sheets
     jobs: JobQueue

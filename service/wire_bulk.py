@@ -24,3 +24,35 @@ class ChangePage(_Answer):
     items: list[Change]
     next: int
     change: int
+
+
+class BatchFault(_Answer):
+    """Why an archive, or a tracklet of it, failed."""
+
+    code: str
+    title: str
+    status: int
+    detail: str
+
+
+class BatchItem(_Answer):
+    """What became of one line of an archive's manifest."""
+
+    line: int
+    external_id: str | None = None
+    status: str
+    tracklet_id: str | None = None
+    problem: BatchFault | None = None
+
+
+class BatchReport(_Answer):
+    """What became of an archive; one that is not `complete` was stored up to its `problem`."""
+
+    created: int
+    existing: int
+    failed: int
+    complete: bool
+    problem: BatchFault | None = None
+    items: list[BatchItem]
+    unlisted: int = 0
+    unlisted_examples: list[str] = []

@@ -2,6 +2,7 @@
 
 from service.api import (
     admin,
+    batch,
     calibrations,
     changes,
     evidence,
@@ -22,6 +23,7 @@ from service.api import (
 
 ROUTERS = (
     tracklets.router,
+    batch.router,
     changes.router,
     evidence.router,
     search.router,

@@ -3,6 +3,7 @@
 import typer
 
 from service.commands import (
+    archives,
     calibration,
     changes,
     demo,
@@ -20,6 +21,7 @@ from service.commands import (
 
 _COMMANDS = (
     ingest,
+    archives,
     search,
     verify,
     calibration,

@@ -11,6 +11,8 @@ from tests.support import RunningService
 ID = "00000000-0000-0000-0000-000000000000"
 METHODS = {
     "/tracklets": {"GET", "POST"},
+    # A tracklet's path matches too.
+    "/tracklets/batch": {"GET", "POST", "PATCH", "DELETE"},
     f"/tracklets/{ID}": {"GET", "PATCH", "DELETE"},
     f"/tracklets/{ID}/frames/0": {"GET"},
     f"/tracklets/{ID}/frames/0/attention": {"GET"},
