@@ -60,20 +60,6 @@ class BatchReportItem(BaseModel):
     tracklet_id: uuid.UUID | None
     problem: Problem | None = Field(description="Why it failed.")
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "line": 1,
-                    "external_id": "2026-11-23/gate-2/track-17",
-                    "status": "created",
-                    "tracklet_id": "72233e4c-fe6e-4840-9ad0-e6d99d217bc4",
-                    "problem": None,
-                }
-            ]
-        }
-    )
-
 
 class BatchReport(BaseModel):
     """What became of an archive: one item for each line of its manifest, in their order."""
@@ -86,28 +72,3 @@ class BatchReport(BaseModel):
     items: list[BatchReportItem]
     unlisted: int = Field(description="Members that no line names, or that came a second time; they are passed over.")
     unlisted_examples: list[str]
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "created": 1,
-                    "existing": 0,
-                    "failed": 0,
-                    "complete": True,
-                    "problem": None,
-                    "items": [
-                        {
-                            "line": 1,
-                            "external_id": "2026-11-23/gate-2/track-17",
-                            "status": "created",
-                            "tracklet_id": "72233e4c-fe6e-4840-9ad0-e6d99d217bc4",
-                            "problem": None,
-                        }
-                    ],
-                    "unlisted": 0,
-                    "unlisted_examples": [],
-                }
-            ]
-        }
-    )

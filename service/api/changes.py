@@ -3,10 +3,9 @@
 import asyncio
 import uuid
 from datetime import datetime
-from typing import Any
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from service.api.dependencies import ReadKey, ServiceDep
 from service.api.problems import problems
@@ -20,20 +19,6 @@ from service.store.changes import ChangeKind, RecordedChange
 from service.store.galleries import Gallery
 
 router = APIRouter(prefix="/changes", tags=["tracklets"])
-
-_EXAMPLE: dict[str, Any] = {
-    "items": [
-        {
-            "number": 4711,
-            "kind": "added",
-            "tracklet_id": "72233e4c-fe6e-4840-9ad0-e6d99d217bc4",
-            "at": "2026-11-23T22:46:18.222352Z",
-        }
-    ],
-    "next": 4711,
-    "change": 4711,
-}
-
 
 class ChangeParameters(Schema):
     """Where to go on."""
@@ -54,8 +39,6 @@ class ChangeAnswer(BaseModel):
     tracklet_id: uuid.UUID
     at: datetime
 
-    model_config = ConfigDict(json_schema_extra={"examples": _EXAMPLE["items"]})
-
 
 class ChangePage(BaseModel):
     """Changes in order."""
@@ -63,8 +46,6 @@ class ChangePage(BaseModel):
     items: list[ChangeAnswer]
     next: int = Field(description="Go on with this as `after`.")
     change: int = Field(description="Number of the gallery's last change.")
-
-    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
 
 @router.get(
