@@ -191,9 +191,7 @@ def test_bad_json_makes_no_key(running_service: RunningService, name: str) -> No
     refused(running_service, lambda client: client.post("/admin/keys", **send), 400, 413, 422)
 
 
-@pytest.mark.parametrize(
-    "path", ["/admin/keys", "/admin/reindex", "/search/examples", "/search/batch", "/verify"]
-)
+@pytest.mark.parametrize("path", ["/admin/keys", "/admin/reindex", "/search/examples", "/search/batch", "/verify"])
 @pytest.mark.parametrize(
     "type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=a", "x"]
 )
