@@ -117,7 +117,7 @@ def main() -> None:
     network, provenance = open_model(options.weights)
     cameras = cameras_of(options.root, network) if options.root else drawn_cameras(options.people, network)
     rng = np.random.default_rng(0)
-    found: dict[str, list[float]] = {ALONE: [], JOINED: []}
+    found: dict[str, list[float]] = defaultdict(list)
     silent = 0
     for camera in cameras:
         for kind, frames in sequences(camera, rng):
@@ -125,19 +125,19 @@ def main() -> None:
             if purity is None:
                 silent += 1
             else:
-                found.setdefault(kind, []).append(purity)
+                found[kind].append(purity)
     report({kind: np.array(values) for kind, values in found.items()}, silent, str(provenance["name"]))
 
 
 def report(found: dict[str, NDArray[np.float64]], silent: int, name: str) -> None:
     """Print purities by kind, and rates by threshold."""
     threshold = Settings.model_fields["min_purity"].default
-    pure = {kind: found.pop(kind) for kind in (ALONE, JOINED)}
+    pure = {kind: found.pop(kind) for kind in (ALONE, JOINED) if kind in found}
     everyone = np.concatenate(list(pure.values()))
     table = Table("frames", "sequences", "purity: 5 %", "median", "95 %", f"flagged at {threshold}", "AUC", title=name)
     for kind, values in (pure | found).items():
-        quantiles = [f"{value:.2f}" for value in np.quantile(values, (0.05, 0.5, 0.95))] if len(values) else ["-"] * 3
-        flagged = f"{np.mean(values < threshold):.3f}" if len(values) else "-"
+        quantiles = [f"{value:.2f}" for value in np.quantile(values, (0.05, 0.5, 0.95))]
+        flagged = f"{np.mean(values < threshold):.3f}"
         area = "" if kind in pure else f"{area_under_curve(values, everyone):.3f}"
         table.add_row(kind, str(len(values)), *quantiles, flagged, area)
     console = Console(width=130)

@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from model import WeightsError
 from model.default_weights import DEMO_WEIGHTS, open_model
 from model.devices import resolve_device
+from service.calibration.job import CALIBRATE, Calibrator
 from service.embedding.models import Models
 from service.embedding.registry import ModelRegistry, register_default
 from service.errors import DatabaseUnavailable, InsufficientStorage, StartupError
@@ -29,7 +30,9 @@ from service.gallery.demand import Demand
 from service.gallery.following import Follower
 from service.gallery.galleries import Galleries
 from service.gallery.ranking import Search
+from service.gallery.recall import RecallMonitor
 from service.gallery.snapshot_folder import SnapshotFolder
+from service.idempotency import IdempotencyKeys
 from service.identities.editing import Editor
 from service.identities.proposals import Proposals
 from service.ingest.admission import Admission
@@ -41,6 +44,7 @@ from service.jobs import reindex
 from service.jobs.describing import Describer
 from service.jobs.queue import JobQueue
 from service.metrics import Metrics
+from service.rate_limits import RateLimits
 from service.runtime import Service
 from service.settings import Settings
 from service.store import galleries as gallery_store
@@ -118,6 +122,8 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
         demand.note()
         metrics.batch_questions.observe(questions)
 
+    recall = RecallMonitor(settings.recall_share, metrics.count_recall)
+    parts.callback(recall.close)
     snapshots = SnapshotFolder(settings.folder("index"))
     galleries = Galleries(
         database,
@@ -129,6 +135,7 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
             "scratch": settings.folder("index"),
         },
         on_batch=count_questions,
+        recall=recall,
     )
     parts.push_async_callback(galleries.close)
     follower = Follower(
@@ -171,10 +178,15 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
             reindex.ACTIVATE: generations.activate,
             reindex.PURGE: generations.purge,
             REPAIR: repairs.repair,
+            CALIBRATE: Calibrator(database, galleries).calibrate,
         },
     )
     await jobs.start()
     parts.push_async_callback(jobs.close)
+
+    idempotency = IdempotencyKeys(database, settings.idempotency_seconds)
+    idempotency.start()
+    parts.push_async_callback(idempotency.close)
 
     log.info("service started", **described(model), device=device, data_dir=str(settings.data_dir))
     search = Search(database, galleries, uploads, metrics, settings.max_rerank_top)
@@ -201,5 +213,7 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
         checker=checker,
         identities=Editor(database, galleries),
         proposals=Proposals(database, galleries, settings.max_proposal_tracklets),
+        idempotency=idempotency,
+        rate_limits=RateLimits(settings.requests_per_minute),
         parts=parts,
     )

@@ -2,6 +2,7 @@
 
 import json
 import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,8 +15,10 @@ from pydantic import BaseModel
 
 from service.client_admin import AdminMethods
 from service.client_answers import frame_parts, parse, segment
+from service.client_calibration import CalibrationMethods
 from service.client_errors import UnexpectedAnswerError, UnreachableError, problem_of
 from service.client_evidence import EvidenceMethods
+from service.client_identities import IdentityMethods
 from service.client_options import SearchOptions as SearchOptions
 from service.client_search import SearchMethods
 from service.retries import RetryPolicy, retry_after_seconds
@@ -35,12 +38,17 @@ class StoredTracklet:
     created: bool
 
 
-class TfclipClient(SearchMethods, EvidenceMethods, AdminMethods):
+class TfclipClient(
+    SearchMethods,
+    CalibrationMethods,
+    EvidenceMethods,
+    IdentityMethods,
+    AdminMethods,
+):
     """One service at one address, spoken to with one key. May be used from several threads.
 
-    Requests that change nothing, deletions, and uploads that carry an `external_id` are sent again after a lost
-    connection, 429 or 503. An upload without `external_id`, a new key and a new job are sent once: the service could
-    not tell the second from the first.
+    Requests are sent again after a lost connection, 429 or 503. Those that create carry an `Idempotency-Key`, by which
+    the service tells the second from the first. Weights, and the purge of a generation, are sent once.
 
     Every method raises `ApiProblem` when the service refuses, `UnreachableError` when there is no answer, and
     `UnexpectedAnswerError` when something else than the service answered.
@@ -101,7 +109,7 @@ class TfclipClient(SearchMethods, EvidenceMethods, AdminMethods):
         response = self._send(
             "POST",
             "/tracklets",
-            repeatable=external_id is not None,
+            once=True,
             data={"metadata": json.dumps(given)},
             files=frame_parts(frames),
         )
@@ -144,9 +152,18 @@ class TfclipClient(SearchMethods, EvidenceMethods, AdminMethods):
             return Readiness(status="not ready", reasons=[str(problem_of(response))])
 
     def _send(
-        self, method: str, path: str, *, repeatable: bool = True, gone_is_done: bool = False, **content: Any
+        self,
+        method: str,
+        path: str,
+        *,
+        repeatable: bool = True,
+        once: bool = False,
+        gone_is_done: bool = False,
+        **content: Any,
     ) -> httpx.Response:
         lost = False
+        if once:
+            content["headers"] = {"Idempotency-Key": str(uuid.uuid4())} | content.get("headers", {})
         for attempt in count(1):
             try:
                 response = self._http.request(method, f"{self.url}{path}", **content)
@@ -162,7 +179,11 @@ class TfclipClient(SearchMethods, EvidenceMethods, AdminMethods):
                 if response.is_success or (gone_is_done and lost and response.status_code == httpx.codes.NOT_FOUND):
                     return response
                 asked = retry_after_seconds(response.headers.get("Retry-After"))
-                delay = self._retries.delay(attempt, asked) if repeatable and response.status_code in _BUSY else None
+                # 409 with a time: the first of two requests under one idempotency key is not answered yet.
+                busy = response.status_code in _BUSY or (
+                    response.status_code == httpx.codes.CONFLICT and asked is not None
+                )
+                delay = self._retries.delay(attempt, asked) if repeatable and busy else None
                 if delay is None:
                     raise problem_of(response)
             time.sleep(delay)

@@ -1,20 +1,12 @@
 """Evidence for an answer: the part of the client that asks what a result rests on."""
 
-from typing import Any
-
-import httpx
-
 from service.client_answers import parse, segment
+from service.client_sending import Sender
 from service.wire_evidence import AttentionMap, Evidence, Purity
 
 
-class EvidenceMethods:
+class EvidenceMethods(Sender):
     """Mixed into `TfclipClient`, which sends."""
-
-    def _send(
-        self, method: str, path: str, *, repeatable: bool = True, gone_is_done: bool = False, **content: Any
-    ) -> httpx.Response:
-        raise NotImplementedError
 
     def evidence(self, tracklet_id: str, against: str) -> Evidence:
         """Compare two tracklets of one gallery, frame by frame."""

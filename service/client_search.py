@@ -4,21 +4,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-import httpx
-
 from service.client_answers import frame_parts, parse
 from service.client_options import SearchOptions
+from service.client_sending import Sender
 from service.wire import Match, Ranking
 from service.wire_search import BatchAnswer, BatchItem, Verification
 
 
-class SearchMethods:
+class SearchMethods(Sender):
     """Mixed into `TfclipClient`, which sends."""
-
-    def _send(
-        self, method: str, path: str, *, repeatable: bool = True, gone_is_done: bool = False, **content: Any
-    ) -> httpx.Response:
-        raise NotImplementedError
 
     def search(self, query_id: str, options: SearchOptions | None = None) -> Ranking:
         """Rank the gallery against a stored tracklet, which is never in its own ranking."""

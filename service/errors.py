@@ -73,6 +73,12 @@ class BodyTooLarge(ServiceError):
     status, code, title = 413, "body_too_large", "The body is too large"
 
 
+class UriTooLong(ServiceError):
+    """Path and query string are over `TFCLIP_MAX_URI_BYTES`."""
+
+    status, code, title = 414, "uri_too_long", "The address is too long"
+
+
 class Unauthorized(ServiceError):
     """No key, or a key that is not known."""
 
@@ -95,6 +101,24 @@ class ExternalIdConflict(ServiceError):
     """The gallery holds other frames under the same external id."""
 
     status, code, title = 409, "external_id_conflict", "The external id is taken by other frames"
+
+
+class IdempotencyKeyReused(ServiceError):
+    """Another request was sent under the same `Idempotency-Key`."""
+
+    status, code, title = 422, "idempotency_key_reused", "The idempotency key belongs to another request"
+
+
+class IdempotencyInProgress(ServiceError):
+    """The first request under the same `Idempotency-Key` is still worked on."""
+
+    status, code, title = 409, "idempotency_in_progress", "The same request is being worked on"
+
+
+class PreconditionFailed(ServiceError):
+    """What the request wants to change is not what its `If-Match` names."""
+
+    status, code, title = 412, "precondition_failed", "It was changed meanwhile"
 
 
 class ModelConflict(ServiceError):
@@ -133,12 +157,6 @@ class MergeUndone(ServiceError):
     status, code, title = 409, "merge_undone", "The merge is undone already"
 
 
-class PreconditionFailed(ServiceError):
-    """What is to be changed has another version than the one that `If-Match` names."""
-
-    status, code, title = 412, "precondition_failed", "It was changed meanwhile"
-
-
 class TooManyTracklets(ServiceError):
     """More tracklets without an identity than proposals are made of."""
 
@@ -167,6 +185,18 @@ class InsufficientStorage(ServiceError):
     """The disk is full."""
 
     status, code, title = 507, "insufficient_storage", "The disk is full"
+
+
+class QuotaExceeded(ServiceError):
+    """The caller's key has stored as many tracklets as it may."""
+
+    status, code, title = 507, "quota_exceeded", "The key's quota is used up"
+
+
+class RateLimited(ServiceError):
+    """The caller's key has sent as many requests as it may for now."""
+
+    status, code, title = 429, "rate_limited", "Too many requests"
 
 
 class JobFinished(ServiceError):

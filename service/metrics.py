@@ -46,6 +46,16 @@ class Metrics:
             ["code"],
             registry=self.registry,
         )
+        self._recall_asked = Counter(
+            "tfclip_index_recall_asked_total",
+            "Places of sampled answers, by brute force",
+            registry=self.registry,
+        )
+        self._recall_found = Counter(
+            "tfclip_index_recall_found_total",
+            "Those of them that the index had found",
+            registry=self.registry,
+        )
         self._queue = Gauge("tfclip_embedding_queue_clips", "Clips waiting or being computed", registry=self.registry)
         self._rows = Gauge("tfclip_index_tracklets", "Tracklets in the index", ["gallery"], registry=self.registry)
         self._lag = Gauge(
@@ -63,6 +73,11 @@ class Metrics:
             yield
         finally:
             self.stages.labels(name).observe(time.perf_counter() - began)
+
+    def count_recall(self, asked: int, found: int) -> None:
+        """Note how many places a sampled answer should have had, and how many of them it had."""
+        self._recall_asked.inc(asked)
+        self._recall_found.inc(found)
 
     def watch_queue(self, load: Callable[[], int]) -> None:
         """Read the queue's length from `load` whenever metrics are read."""

@@ -9,6 +9,7 @@ from service.evidence.evidence import Evidence
 from service.export.sheets import Sheets
 from service.gallery.galleries import Galleries
 from service.gallery.ranking import Search
+from service.idempotency import IdempotencyKeys
 from service.identities.editing import Editor
 from service.identities.proposals import Proposals
 from service.ingest.admission import Admission
@@ -16,6 +17,7 @@ from service.ingest.uploads import Uploads
 from service.integrity.checks import Checker
 from service.jobs.queue import JobQueue
 from service.metrics import Metrics
+from service.rate_limits import RateLimits
 from service.settings import Settings
 from service.store.database import Database
 from service.store.frames import FrameStore
@@ -45,6 +47,8 @@ class Service:
     checker: Checker
     identities: Editor
     proposals: Proposals
+    idempotency: IdempotencyKeys
+    rate_limits: RateLimits
     parts: AsyncExitStack
 
     async def close(self) -> None:

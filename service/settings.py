@@ -55,6 +55,7 @@ class Settings(BaseSettings):
 
     # Limits on what one upload may hold.
     max_body_bytes: Annotated[int, Field(ge=1024)] = 64 * MEBIBYTE
+    max_uri_bytes: Annotated[int, Field(ge=1024)] = Field(default=64 * 1024, description="path and query string")
     max_frames: Annotated[int, Field(ge=1, le=100_000)] = Field(default=256, description="frames in one tracklet")
     max_frame_bytes: Annotated[int, Field(ge=1024)] = 8 * MEBIBYTE
     max_frame_side: Annotated[int, Field(ge=16)] = Field(default=4096, description="pixels")
@@ -73,6 +74,12 @@ class Settings(BaseSettings):
         default=10_000, description="places in one CSV or JSON export"
     )
     max_sheet_places: Annotated[int, Field(ge=1, le=500)] = Field(default=50, description="places on a contact sheet")
+    # What one key may use; a key's own limits win over these.
+    requests_per_minute: Annotated[int, Field(ge=0, le=1_000_000)] = Field(default=0, description="0: no limit")
+    max_tracklets: Annotated[int, Field(ge=0)] = Field(default=0, description="stored by one key; 0: no limit")
+    idempotency_seconds: Annotated[float, Field(ge=60, le=2_592_000)] = Field(
+        default=86_400.0, description="for how long an Idempotency-Key and its answer are remembered"
+    )
 
     max_model_bytes: Annotated[int, Field(ge=1024)] = Field(default=2048 * MEBIBYTE, description="one weights file")
 
@@ -101,6 +108,9 @@ class Settings(BaseSettings):
         default=5.0, description="an index that is behind for longer does not answer"
     )
     poll_seconds: Annotated[float, Field(gt=0)] = Field(default=1.0, description="how often an index looks for changes")
+    recall_share: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.001, description="share of searches that are answered again by brute force, for a metric"
+    )
     snapshot_seconds: Annotated[float, Field(gt=0)] = Field(
         default=60.0, description="least time between two snapshots of a changing index"
     )

@@ -26,6 +26,7 @@ class Tracklet(_Answer):
     possible_identity_switch: bool | None = None
     model_id: str | None = None
     created_at: datetime
+    version: int | None = None
     thumbnail_url: str | None = None
     frame_urls: list[str] = []
 
@@ -38,7 +39,11 @@ class TrackletPage(_Answer):
 
 
 class Match(_Answer):
-    """One line of a ranking; `score` is a cosine similarity, and a re-ranked one is ordered by `rerank_distance`."""
+    """One line of a ranking.
+
+    `score` is a cosine similarity, `probability` that it is the same person where the gallery is calibrated, and
+    `rerank_distance` what a re-ranked answer is ordered by.
+    """
 
     rank: int
     tracklet_id: str
@@ -50,6 +55,15 @@ class Match(_Answer):
     started_at: datetime | None = None
     ended_at: datetime | None = None
     thumbnail_url: str | None = None
+    probability: float | None = None
+
+
+class CalibrationReference(_Answer):
+    """The calibration behind an answer; a stale one says nothing but why."""
+
+    id: str
+    stale: bool
+    reason: str | None = None
 
 
 class ServedModel(_Answer):
@@ -79,6 +93,8 @@ class Ranking(_Answer):
     model: ServedModel | None = None
     generation: int
     took_ms: float
+    decision: Literal["match", "possible", "no match"] | None = None
+    calibration: CalibrationReference | None = None
     results: list[Match]
     rerank: Rerank | None = None
     next_cursor: str | None = None
@@ -182,6 +198,9 @@ class Key(_Answer):
     scopes: list[str]
     created_at: datetime | None = None
     revoked_at: datetime | None = None
+    requests_per_minute: int | None = None
+    max_tracklets: int | None = None
+    tracklets: int = 0
 
 
 class NewKey(Key):

@@ -5,6 +5,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from service.api.conditional import IfMatch, etag, versions_in
+from service.api.creating import CreatingRoute
 from service.api.cursors import decode_cursor, decode_number, encode_cursor, encode_number
 from service.api.dependencies import ReadKey, ServiceDep, WriteKey, single_valued
 from service.api.identity_schemas import (
@@ -22,14 +24,12 @@ from service.api.identity_schemas import (
     Merged,
     NewIdentity,
     PageParameters,
-    ProposalParameters,
-    ProposalsAnswer,
     Unmerge,
     UnmergedAnswer,
 )
 from service.api.json_body import json_body, read_json
-from service.api.preconditions import IfMatch, entity_tag, versions_in
 from service.api.problems import problems
+from service.api.proposal_schemas import ProposalParameters, ProposalsAnswer
 from service.errors import NotFound
 from service.gallery.filters import Filters
 from service.identities import changing, merging
@@ -40,7 +40,9 @@ from service.store import tracklets as tracklet_store
 from service.store.assignments import UNKNOWN_TIME
 from service.store.identities import IdentityRecord
 
-router = APIRouter(prefix="/identities", tags=["identities"], dependencies=[Depends(single_valued)])
+router = APIRouter(
+    prefix="/identities", tags=["identities"], dependencies=[Depends(single_valued)], route_class=CreatingRoute
+)
 
 
 @router.post(
@@ -105,7 +107,7 @@ async def get_identity(
         if found is not None:
             async with service.database.reading() as connection:
                 typical = await tracklet_store.find(connection, found)
-    response.headers["ETag"] = entity_tag(stored.version)
+    response.headers["ETag"] = etag(stored.version)
     return IdentityDetails.of_all(stored, cameras, typical)
 
 
@@ -251,5 +253,5 @@ async def _find(identity_id: uuid.UUID, service: Service) -> IdentityRecord:
 async def _identity(identity_id: uuid.UUID, response: Response, service: Service) -> Identity:
     """The identity as it is after a change, with its version in the answer's header."""
     stored = await _find(identity_id, service)
-    response.headers["ETag"] = entity_tag(stored.version)
+    response.headers["ETag"] = etag(stored.version)
     return Identity.of(stored)

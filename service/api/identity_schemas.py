@@ -2,16 +2,14 @@
 
 import uuid
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from service.api.schemas import frame_url, thumbnail_url
-from service.api.values import Cursor, GalleryName, Label, Moment, Schema, Text
-from service.identities.proposals import Cluster, Proposed
+from service.api.schemas import thumbnail_url
+from service.api.values import Cursor, GalleryName, Label, Schema, Text
 from service.store.identities import IdentityRecord, SeenBy
 from service.store.identity_events import EventKind, IdentityEvent
-from service.store.matches import MatchDecision, Verdict
 from service.store.tracklets import StoredTracklet
 
 _AN_ID = "72233e4c-fe6e-4840-9ad0-e6d99d217bc4"
@@ -81,34 +79,6 @@ class TrackletChange(Schema):
         return self
 
 
-class NewMatch(Schema):
-    """A person's word on a tracklet and another one, or an identity."""
-
-    gallery: GalleryName = "default"
-    tracklet_id: uuid.UUID
-    other_tracklet_id: uuid.UUID | None = None
-    identity_id: uuid.UUID | None = None
-    verdict: Verdict
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "tracklet_id": _AN_ID,
-                    "other_tracklet_id": "244223f2-ea6f-412a-bb28-37746f6c5d56",
-                    "verdict": "different",
-                }
-            ]
-        }
-    )
-
-    @model_validator(mode="after")
-    def _compares_with_one(self) -> "NewMatch":
-        if (self.other_tracklet_id is None) == (self.identity_id is None):
-            raise ValueError("give other_tracklet_id or identity_id, one of the two")
-        return self
-
-
 class IdentityListParameters(Schema):
     """Options of a list of identities."""
 
@@ -123,30 +93,6 @@ class PageParameters(Schema):
 
     limit: int = Field(default=100, ge=1, le=500)
     cursor: Cursor | None = None
-
-
-class MatchListParameters(PageParameters):
-    """Options of a list of decisions."""
-
-    gallery: GalleryName = "default"
-    verdict: Verdict | None = None
-
-
-class ProposalParameters(Schema):
-    """Options of proposals."""
-
-    gallery: GalleryName = "default"
-    threshold: float = Field(
-        default=0.9,
-        ge=-1,
-        le=1,
-        allow_inf_nan=False,
-        description="Least average cosine similarity, within a cluster and to a known identity.",
-    )
-    limit: int = Field(default=50, ge=1, le=500, description="Clusters in the answer at most.")
-    camera_id: list[Text] = Field(default=[], max_length=100, description="Only these cameras; repeatable.")
-    started_after: Moment | None = None
-    ended_before: Moment | None = None
 
 
 class Identity(BaseModel):
@@ -289,98 +235,6 @@ class AppearancePage(BaseModel):
     """Appearances in order of time; those without a time come last."""
 
     items: list[Appearance]
-    next_cursor: str | None
-
-
-class LikelyIdentity(BaseModel):
-    """A known identity, and the average cosine similarity between its tracklets and those of a cluster."""
-
-    identity_id: uuid.UUID
-    name: str
-    similarity: float
-
-
-class ProposedIdentity(BaseModel):
-    """Tracklets that may be one person, the most typical one first."""
-
-    tracklet_ids: list[uuid.UUID]
-    similarity: float | None = Field(description="Average over its pairs; null for a single tracklet.")
-    like: LikelyIdentity | None = Field(description="The known identity that it is most like, if any is enough so.")
-    thumbnail_url: str
-
-    @classmethod
-    def of(cls, cluster: Cluster) -> "ProposedIdentity":
-        """As it was found."""
-        like = cluster.like
-        return cls(
-            tracklet_ids=cluster.tracklet_ids,
-            similarity=cluster.similarity,
-            like=None
-            if like is None
-            else LikelyIdentity(identity_id=like.identity_id, name=like.name, similarity=like.similarity),
-            thumbnail_url=frame_url(cluster.tracklet_ids[0], cluster.frame_count // 2),
-        )
-
-
-class ProposalsAnswer(BaseModel):
-    """Proposals, the largest first, and what they were made of."""
-
-    gallery: str
-    model_id: str
-    generation: int
-    threshold: float
-    tracklets: int = Field(description="Tracklets without an identity that were considered.")
-    found: int = Field(description="Clusters in all; `items` has at most `limit` of them.")
-    items: list[ProposedIdentity]
-
-    @classmethod
-    def of(cls, proposed: Proposed, gallery: str, threshold: float) -> "ProposalsAnswer":
-        """As they were found."""
-        return cls(
-            gallery=gallery,
-            model_id=proposed.model_id,
-            generation=proposed.generation,
-            threshold=threshold,
-            tracklets=proposed.tracklets,
-            found=proposed.found,
-            items=[ProposedIdentity.of(cluster) for cluster in proposed.clusters],
-        )
-
-
-class Match(BaseModel):
-    """What somebody decided of two tracklets."""
-
-    id: uuid.UUID
-    gallery: str
-    tracklet_ids: list[uuid.UUID] = Field(min_length=2, max_length=2)
-    verdict: Literal["same", "different"]
-    decided_by: str
-    at: datetime
-
-    @classmethod
-    def of(cls, match: MatchDecision) -> "Match":
-        """As the database has it."""
-        return cls(
-            id=match.id,
-            gallery=match.gallery,
-            tracklet_ids=[match.first_id, match.second_id],
-            verdict=match.verdict,
-            decided_by=match.decided_by,
-            at=match.at,
-        )
-
-
-class DecidedMatches(BaseModel):
-    """Decisions that were written down, one for each pair, and the identity that `same` put them into."""
-
-    identity_id: uuid.UUID | None
-    items: list[Match]
-
-
-class MatchPage(BaseModel):
-    """Decisions, newest first."""
-
-    items: list[Match]
     next_cursor: str | None
 
 

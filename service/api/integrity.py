@@ -4,9 +4,10 @@ import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from service.api.admin_schemas import JobAnswer
+from service.api.creating import CreatingRoute
 from service.api.dependencies import AdminKey, ServiceDep, single_valued
 from service.api.json_body import json_body, read_json
 from service.api.problems import problems
@@ -17,7 +18,7 @@ from service.integrity.repair import REPAIR
 from service.integrity.report import Kind
 from service.store import galleries as gallery_store
 
-router = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(single_valued)])
+router = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(single_valued)], route_class=CreatingRoute)
 
 
 class IntegrityParameters(Schema):
@@ -31,6 +32,8 @@ class IntegrityParameters(Schema):
 
 class RepairRequest(Schema):
     """What to mend."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"gallery": "default"}]})
 
     gallery: GalleryName = "default"
 

@@ -5,15 +5,18 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 
+from service.api.creating import CreatingRoute
 from service.api.cursors import decode_cursor, encode_cursor
 from service.api.dependencies import ReadKey, ServiceDep, WriteKey, single_valued
-from service.api.identity_schemas import DecidedMatches, Match, MatchListParameters, MatchPage, NewMatch
 from service.api.json_body import json_body, read_json
+from service.api.match_schemas import DecidedMatches, Match, MatchListParameters, MatchPage, NewMatch
 from service.api.problems import problems
 from service.identities import matching
 from service.store import matches
 
-router = APIRouter(prefix="/matches", tags=["identities"], dependencies=[Depends(single_valued)])
+router = APIRouter(
+    prefix="/matches", tags=["identities"], dependencies=[Depends(single_valued)], route_class=CreatingRoute
+)
 
 
 @router.post(

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from service.api.admin_schemas import ModelList, ModelPath, RegisteredModelAnswer
+from service.api.creating import CreatingRoute
 from service.api.dependencies import AdminKey, ServiceDep, single_valued
 from service.api.json_body import read_json
 from service.api.problems import problems
@@ -17,7 +18,9 @@ from service.errors import NotFound, UnsupportedMediaType
 from service.runtime import Service
 from service.store import models as store
 
-router = APIRouter(prefix="/admin/models", tags=["admin"], dependencies=[Depends(single_valued)])
+router = APIRouter(
+    prefix="/admin/models", tags=["admin"], dependencies=[Depends(single_valued)], route_class=CreatingRoute
+)
 
 ModelId = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$", description="SHA-256 that names the model.")]
 _BODY = {

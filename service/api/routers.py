@@ -2,6 +2,7 @@
 
 from service.api import (
     admin,
+    calibrations,
     evidence,
     generations,
     health,
@@ -31,6 +32,7 @@ ROUTERS = (
     generations.router,
     models.router,
     integrity.router,
+    calibrations.router,
     keys.router,
     jobs.router,
     health.router,

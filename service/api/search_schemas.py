@@ -168,6 +168,16 @@ class RerankReport(BaseModel):
         return cls(method=how.method, expand=how.expand or None, top=done.top, took_ms=round(done.seconds * 1000, 3))
 
 
+class CalibrationReference(BaseModel):
+    """The calibration behind an answer."""
+
+    id: uuid.UUID
+    stale: bool = Field(
+        description="Made for another model or a much smaller gallery: it says nothing until run again."
+    )
+    reason: str | None
+
+
 class Result(BaseModel):
     """One place of a ranking."""
 
@@ -175,6 +185,9 @@ class Result(BaseModel):
     tracklet_id: uuid.UUID
     score: float = Field(description="Cosine similarity, -1 to 1.")
     rerank_distance: float | None = Field(description="What a re-ranked answer is ordered by, least first.")
+    probability: float | None = Field(
+        description="That it is the same person; null without a calibration, and for the query's own camera."
+    )
     camera_id: str
     identity: str | None
     external_id: str | None
@@ -189,6 +202,7 @@ class Result(BaseModel):
             rank=place.rank,
             tracklet_id=place.tracklet.id,
             score=place.score,
+            probability=place.probability,
             rerank_distance=place.distance,
             camera_id=place.tracklet.camera,
             identity=place.tracklet.identity,
@@ -209,6 +223,10 @@ class Ranking(BaseModel):
     generation: int
     took_ms: float
     rerank: RerankReport | None
+    decision: Literal["match", "possible", "no match"] | None = Field(
+        description="Of the whole search, by the gallery's calibration; null without one."
+    )
+    calibration: CalibrationReference | None
     results: list[Result]
     next_cursor: str | None = Field(description="Goes on after the last place; null when nothing follows.")
 
@@ -225,4 +243,7 @@ class Ranking(BaseModel):
             rerank=RerankReport.of(answer.reranked) if answer.reranked else None,
             results=[Result.of(place) for place in answer.results],
             next_cursor=answer.next_cursor,
+            decision=answer.decision,
+            calibration=answer.calibration
+            and CalibrationReference.model_validate(answer.calibration, from_attributes=True),
         )

@@ -10,12 +10,13 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import FileResponse
 from pydantic import ValidationError
 
+from service.api.conditional import IfMatch, IfNoneMatch, etag, still_good, versions_in
+from service.api.creating import CreatingRoute
 from service.api.cursors import decode_cursor, encode_cursor
-from service.api.dependencies import ReadKey, ServiceDep, WriteKey, single_valued
+from service.api.dependencies import ReadKey, ServiceDep, WriteKey, owner_of, single_valued
 from service.api.identity_schemas import TrackletChange
 from service.api.json_body import json_body, read_json
 from service.api.multipart import read_form
-from service.api.preconditions import IfMatch, entity_tag, versions_in
 from service.api.problems import field_errors, problems
 from service.api.schemas import ListParameters, StoredAnswer, Tracklet, TrackletMetadata, TrackletPage
 from service.errors import FieldError, InvalidRequest, NotFound
@@ -26,7 +27,9 @@ from service.runtime import Service
 from service.settings import Settings
 from service.store import tracklets as store
 
-router = APIRouter(prefix="/tracklets", tags=["tracklets"], dependencies=[Depends(single_valued)])
+router = APIRouter(
+    prefix="/tracklets", tags=["tracklets"], dependencies=[Depends(single_valued)], route_class=CreatingRoute
+)
 
 _UPLOAD_BODY = {
     "requestBody": {
@@ -87,6 +90,7 @@ async def create_tracklet(request: Request, response: Response, caller: WriteKey
             ended_at=metadata.ended_at,
             labels=dict(metadata.labels),
             uploaded_by=caller,
+            owner=owner_of(request, service),
         )
         stored, model_id, created = await service.uploads.add(upload, form.frames)
     response.status_code = 201 if created else 200
@@ -158,24 +162,29 @@ async def delete_tracklet(tracklet_id: uuid.UUID, caller: WriteKey, service: Ser
     response_class=FileResponse,
     responses={
         200: {"content": {kind: {} for kind in ("image/jpeg", "image/png", "image/webp")}, "description": "The image"},
+        304: {"description": "The copy that If-None-Match names is still good"},
         **problems(401, 403, 404, 422, 503),
     },
 )
 async def get_frame(
-    tracklet_id: uuid.UUID, position: Annotated[int, Path(ge=0, le=1_000_000)], caller: ReadKey, service: ServiceDep
-) -> FileResponse:
+    tracklet_id: uuid.UUID,
+    position: Annotated[int, Path(ge=0, le=1_000_000)],
+    caller: ReadKey,
+    service: ServiceDep,
+    if_none_match: IfNoneMatch = None,
+) -> Response:
     """The bytes of one frame as they were uploaded; positions count from 0."""
     async with service.database.reading() as connection:
         found = await store.find_frame(connection, tracklet_id, position)
     path = service.frames.path(found[0], found[1].sha256) if found else None
     if found is None or path is None or not path.is_file():
         raise NotFound(f"There is no frame {position} of tracklet {tracklet_id}.")
-    return FileResponse(
-        path,
-        media_type=found[1].media_type,
-        # A frame's bytes never change; a browser must not guess at what they are.
-        headers={"Cache-Control": "private, max-age=86400, immutable", "X-Content-Type-Options": "nosniff"},
-    )
+    tag = etag(found[1].sha256.hex())
+    # A frame's bytes never change; a browser must not guess at what they are.
+    headers = {"Cache-Control": "private, max-age=86400, immutable", "X-Content-Type-Options": "nosniff", "ETag": tag}
+    if still_good(if_none_match, tag):
+        return Response(status_code=304, headers=headers)
+    return FileResponse(path, media_type=found[1].media_type, headers=headers)
 
 
 async def _tracklet(tracklet_id: uuid.UUID, response: Response, service: Service) -> Tracklet:
@@ -183,7 +192,7 @@ async def _tracklet(tracklet_id: uuid.UUID, response: Response, service: Service
         stored = await store.find(connection, tracklet_id)
     if stored is None:
         raise NotFound(f"There is no tracklet {tracklet_id}.")
-    response.headers["ETag"] = entity_tag(stored.version)
+    response.headers["ETag"] = etag(stored.version)
     return Tracklet.of(stored, service.settings.min_purity)
 
 

@@ -2,18 +2,38 @@
 
 import typer
 
-from service.commands import demo, evidence, generations, ingest, integrity, keys, models, search, tracklets, verify
+from service.commands import (
+    calibration,
+    demo,
+    evidence,
+    generations,
+    identities,
+    ingest,
+    integrity,
+    keys,
+    models,
+    search,
+    tracklets,
+    verify,
+)
+
+_COMMANDS = (
+    ingest,
+    search,
+    verify,
+    calibration,
+    evidence,
+    identities,
+    generations,
+    models,
+    integrity,
+    keys,
+    tracklets,
+    demo,
+)
 
 
 def register(app: typer.Typer) -> None:
     """Add the service's client commands to `tfclip`."""
-    ingest.register(app)
-    search.register(app)
-    verify.register(app)
-    evidence.register(app)
-    generations.register(app)
-    models.register(app)
-    integrity.register(app)
-    keys.register(app)
-    tracklets.register(app)
-    demo.register(app)
+    for command in _COMMANDS:
+        command.register(app)

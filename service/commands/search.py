@@ -146,10 +146,12 @@ def _score(match: "Match") -> str:
 def _show(ranking: "Ranking") -> None:
     from service.commands.tables import moment, print_table
 
+    judged = any(match.probability is not None for match in ranking.results)
     rows = [
         (
             str(match.rank),
             _score(match),
+            *(["-" if match.probability is None else f"{match.probability:.4f}"] if judged else []),
             match.identity or "-",
             match.camera_id,
             moment(match.started_at),
@@ -159,7 +161,8 @@ def _show(ranking: "Ranking") -> None:
         for match in ranking.results
     ]
     score = "score" if ranking.rerank is None else "score / distance"
-    print_table(("rank", score, "identity", "camera", "started", "ended", "tracklet"), rows)
+    chance = ["probability"] if judged else []
+    print_table(("rank", score, *chance, "identity", "camera", "started", "ended", "tracklet"), rows)
     model = ranking.model
     by = f"model {f'{model.name} ' if model else ''}{ranking.model_id[:12]}, generation {ranking.generation}"
     typer.echo(f"{len(rows)} results in {ranking.took_ms:.1f} ms, {by}")
@@ -167,6 +170,10 @@ def _show(ranking: "Ranking") -> None:
         typer.echo(f"re-ranked {ranking.rerank.top} rows in {ranking.rerank.took_ms:.1f} ms")
     if ranking.next_cursor is not None:
         typer.echo(f"more with --cursor {ranking.next_cursor}")
+    if ranking.decision is not None:
+        typer.echo(f"decision: {ranking.decision}")
+    elif ranking.calibration is not None and ranking.calibration.stale:
+        typer.echo(f"no decision, the calibration is stale: {ranking.calibration.reason}", err=True)
     said = caution(trained=model.trained, demo=model.demo) if model else None
     if said is not None:
         typer.echo(f"answered by {said}", err=True)

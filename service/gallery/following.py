@@ -89,6 +89,7 @@ class Follower:
             if not self._swept:
                 await self._sweep(connection)
                 self._swept = True
+            await self._galleries.calibrations.refresh(connection)
         self._galleries.keep_only([gallery.name for gallery in present])
         for gallery in present:
             self._attend(gallery, looked_at)

@@ -10,10 +10,12 @@ from typing import Any, TypeVar
 
 import structlog
 
+from service.calibration.answers import ServedCalibrations
 from service.errors import DatabaseUnavailable, IndexNotReady, NotFound
 from service.gallery.batching import SearchBatcher
 from service.gallery.building import IndexLoader, IndexOutOfStep, ModelGone, TooEarly
 from service.gallery.index import GalleryIndex
+from service.gallery.recall import RecallMonitor
 from service.gallery.renewing import Renewer
 from service.gallery.served import Loaded, ServedGallery
 from service.gallery.snapshot_folder import SnapshotFolder
@@ -36,6 +38,7 @@ class Galleries:
         max_lag_seconds: an index that is not known to be current for longer does not answer.
         index_options: how indexes of this process are made, as keywords of `GalleryIndex`.
         on_batch: called with the number of questions that were answered together.
+        recall: compares some answers with brute force.
     """
 
     def __init__(
@@ -46,14 +49,17 @@ class Galleries:
         max_lag_seconds: float,
         index_options: dict[str, Any] | None = None,
         on_batch: Callable[[int], None] = lambda size: None,
+        recall: RecallMonitor | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.clock = clock
+        self.calibrations = ServedCalibrations()
         self._database = database
         self._snapshots = snapshots
         self._loader = IndexLoader(database, snapshots, index_options or {}, clock)
         self._max_lag = max_lag_seconds
         self._on_batch = on_batch
+        self._recall = recall
         self._served: dict[str, ServedGallery] = {}
         self._known: frozenset[str] | None = None
         self._opening: dict[str, asyncio.Task[ServedGallery]] = {}
@@ -308,4 +314,4 @@ class Galleries:
             log.error("gallery could not be loaded", gallery=name, error=repr(error))
 
     def _as_loaded(self, index: GalleryIndex, generation: int, model_id: str) -> Loaded:
-        return Loaded(index, generation, model_id, SearchBatcher(index, self._threads, self._on_batch))
+        return Loaded(index, generation, model_id, SearchBatcher(index, self._threads, self._on_batch), self._recall)

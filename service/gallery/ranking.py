@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from service.calibration.answers import Decision, Judge, judged
 from service.errors import FieldError, InvalidRequest, NotFound
 from service.gallery import continuing
 from service.gallery.filters import Filters
@@ -77,13 +78,15 @@ class RankedTracklet:
     score: float
     tracklet: StoredTracklet
     distance: float | None = None
+    probability: float | None = None
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A ranking with its rows, and what ranked them: the generation, and the model that it is of.
+    """A ranking with its rows, what ranked them (the generation, and the model that it is of), and what it means.
 
     Attributes:
+        best: highest cosine similarity of all rows that passed, shown or not; None where none did, or before a cursor.
         next_cursor: goes on after the last place; None when nothing follows, and after a re-ranked answer.
         reranked: what re-ranking did, where it was asked for.
     """
@@ -91,8 +94,11 @@ class Answer:
     results: list[RankedTracklet]
     model: ModelRecord
     generation: int
+    best: float | None = None
     next_cursor: str | None = None
     reranked: Reranked | None = None
+    decision: Decision | None = None
+    calibration: Judge | None = None
 
 
 class Search:
@@ -159,7 +165,9 @@ class Search:
             excluded = options.excluded_cameras.union(camera for camera in cameras if camera is not None)
             options = replace(options, excluded_cameras=excluded)
         question = Question(query, options.k, options.filters(), without=frozenset(examples))
-        return await self._answer(loaded, question, options)
+        # What a score means was learned of single tracklets.
+        answer = self._answer if len(examples) == 1 else self._unjudged
+        return await answer(loaded, question, options)
 
     async def pages(self, query_id: uuid.UUID, options: SearchOptions, places: int) -> AsyncIterator[Answer]:
         """Up to `places` of the ranking by a tracklet, page by page, all of the index that gave the first.
@@ -187,6 +195,10 @@ class Search:
         return loaded, Question(vector, options.k, options.filters(camera), query_id)
 
     async def _answer(self, loaded: Loaded, question: Question, options: SearchOptions) -> Answer:
+        answer = await self._unjudged(loaded, question, options)
+        return judged(answer, self._galleries.calibrations, loaded, question, options)
+
+    async def _unjudged(self, loaded: Loaded, question: Question, options: SearchOptions) -> Answer:
         if options.rerank is not None:
             return await self._reranked(loaded, question, options, options.rerank)
         return await self._ranked(loaded, question, options)
@@ -213,7 +225,8 @@ class Search:
         if len(hits) > options.k:
             mark = continuing.mark_of(question, options)
             cursor = continuing.encode(shown[-1], rank + len(shown), loaded.generation, mark)
-        return Answer(results, model, loaded.generation, cursor)
+        best = hits[0].score if hits and after is None else None
+        return Answer(results, model, loaded.generation, best, cursor)
 
     async def _reranked(self, loaded: Loaded, question: Question, options: SearchOptions, how: RerankOptions) -> Answer:
         if options.cursor is not None:
@@ -235,7 +248,8 @@ class Search:
             RankedTracklet(rank, hit.score, row, hit.distance)
             for rank, (hit, row) in enumerate(present[: options.k], start=1)
         ]
-        return Answer(results, model, loaded.generation, reranked=done)
+        best = max((hit.score for hit in hits), default=None)
+        return Answer(results, model, loaded.generation, best, reranked=done)
 
     def _rerank_top(self, k: int, top: int | None) -> int:
         """Rows to re-rank.

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from service.gallery.batching import SearchBatcher
 from service.gallery.index import GalleryIndex, Hit, Question
+from service.gallery.recall import RecallMonitor
 
 
 @dataclass(frozen=True)
@@ -15,10 +16,15 @@ class Loaded:
     generation: int
     model_id: str
     batcher: SearchBatcher
+    recall: RecallMonitor | None = None
 
     async def search(self, question: Question) -> list[Hit]:
         """The index's answer, computed together with other questions that wait for it."""
-        return await self.batcher.search(question)
+        applied = self.index.applied
+        hits = await self.batcher.search(question)
+        if self.recall is not None:
+            self.recall.watch(self.index, applied, question, hits)
+        return hits
 
 
 @dataclass

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from service import creation
 from service.errors import IdentityExists, NotFound
 from service.identities.editing import Edit, Editor, check_version
 from service.store import assignments, identities
@@ -33,8 +34,12 @@ async def create(editor: Editor, gallery: str, name: str, tracklet_ids: Sequence
         IdentityExists: the gallery has one of this name.
         IdentityConflict: a tracklet is of another identity, or two were said to be of different people.
     """
+    identity_id = creation.new_id(f"identity {gallery} {name}")
     async with editor.in_gallery(gallery, done_by) as edit:
-        made = await edit.make(name, await edit.tracklets(tracklet_ids))
+        if creation.may_exist() and await identities.find(edit.connection, identity_id) is not None:
+            # By a try of this request whose answer was lost.
+            return identity_id
+        made = await edit.make(name, await edit.tracklets(tracklet_ids), identity_id)
         if made is None:
             raise await _taken(edit, name)
         return made[0]

@@ -108,14 +108,19 @@ class Edit:
         await self._write_loss(losing)
         await self._assign(losing, None)
 
-    async def make(self, name: str, held: Sequence[Held], **details: Any) -> tuple[uuid.UUID, int] | None:
+    async def make(
+        self, name: str, held: Sequence[Held], identity_id: uuid.UUID | None = None, **details: Any
+    ) -> tuple[uuid.UUID, int] | None:
         """Make an identity of tracklets that have none; its id and the event, or None when the name is taken.
+
+        Args:
+            identity_id: its id; a random one unless given.
 
         Raises:
             IdentityConflict: one has an identity.
         """
         _refuse_others(held, None)
-        identity_id = await identities.create(self.connection, self.gallery.id, name)
+        identity_id = await identities.create(self.connection, self.gallery.id, identity_id or uuid.uuid4(), name)
         if identity_id is None:
             return None
         ids = [tracklet.id for tracklet in held]

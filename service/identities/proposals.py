@@ -110,6 +110,8 @@ def _cluster(
     ids: dict[str, uuid.UUID],
     threshold: float,
 ) -> list[Cluster]:
+    if not unknown.any():
+        return []
     # By id, so that equal rows come in the same order whatever their order of arrival.
     rows = np.flatnonzero(unknown)
     rows = rows[np.lexsort((frozen.ids[rows, 1], frozen.ids[rows, 0]))]
@@ -118,7 +120,7 @@ def _cluster(
     place = {int(row): n for n, row in enumerate(rows)}
     within = [(place[one], place[other]) for one, other in apart if one in place and other in place]
     groups = average_linkage(vectors, within, threshold)
-    sums = np.array([vectors[group].sum(axis=0, dtype=np.float64) for group in groups]).reshape(len(groups), -1)
+    sums = np.stack([vectors[group].sum(axis=0, dtype=np.float64) for group in groups])
     likenesses = _likenesses(frozen, groups, sums, place, apart, ids, threshold)
     clusters = []
     for group, total, like in zip(groups, sums, likenesses, strict=True):
@@ -153,7 +155,7 @@ def _likenesses(
 ) -> list[Likeness | None]:
     """The known identity that each group is most like. The average over all pairs is a product of two sums."""
     names = frozen.columns.identities.values
-    if not names or not groups:
+    if not names:
         return [None] * len(groups)
     codes = frozen.columns.identity
     known = np.flatnonzero(codes != NOBODY)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sqlalchemy.exc import IntegrityError
 
 from model.purity import find_purity
+from service import creation
 from service.disk import full_disk_told
 from service.embedding.batcher import TrackletDescriptors
 from service.embedding.models import Models
@@ -26,6 +27,7 @@ from service.ingest.images import ImageLimits
 from service.metrics import Metrics
 from service.store import galleries as gallery_store
 from service.store import integrity as integrity_store
+from service.store import keys
 from service.store import tracklets as store
 from service.store.database import Database
 from service.store.frames import FrameStore
@@ -35,6 +37,14 @@ from service.store.tracklets import NewTracklet, StoredTracklet
 log = structlog.get_logger(__name__)
 
 _FILES_AT_ONCE = 5000
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The key that sends a tracklet, and how many it may store; None where there is no key or no limit."""
+
+    key_id: uuid.UUID | None = None
+    quota: int | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,7 @@ class Upload:
     ended_at: datetime | None
     labels: dict[str, Any]
     uploaded_by: str
+    owner: Owner = Owner()
 
 
 @dataclass(frozen=True)
@@ -124,16 +135,20 @@ class Uploads:
 
         Returns:
             The tracklet, the model that serves it, and whether it is new: the same external id with the same
-            frames gives the tracklet that is there.
+            frames gives the tracklet that is there. A request that is sent again under its idempotency key gives the
+            tracklet that it made, as new.
 
         Raises:
             ExternalIdConflict: the external id is taken by other frames.
+            QuotaExceeded: its owner has stored as many as it may.
             InsufficientStorage: a disk is full.
             InvalidFrame, QueueFull, ModelConflict, DatabaseUnavailable.
         """
-        existing, gallery = await self._existing(upload, contents)
+        identifier = await _new_id(contents)
+        existing, gallery = await self._existing(upload, contents, identifier)
         if existing is not None:
-            return existing, gallery.model_id, False
+            return existing, gallery.model_id, existing.id == identifier
+        await self._check_quota(upload.owner)
         frames, found = await self._describe(contents, gallery.model_id)
         vectors = {gallery.model_id: found.descriptor}
         purity = await self._purity(found.frames[: frames.embedded])
@@ -141,7 +156,7 @@ class Uploads:
             for missing in gallery.models - vectors.keys():
                 vectors[missing] = await self._describe_too(contents, gallery, missing)
             try:
-                return await self._store(upload, contents, gallery, _Described(frames, vectors, purity))
+                return await self._store(upload, contents, gallery, identifier, _Described(frames, vectors, purity))
             except GalleryMoved:
                 # A job began or ended moving it to another model while this was embedded.
                 async with self._database.reading() as connection:
@@ -170,10 +185,11 @@ class Uploads:
         upload: Upload,
         contents: Sequence[bytes],
         gallery: Gallery,
+        identifier: uuid.UUID,
         described: _Described,
     ) -> tuple[StoredTracklet, str, bool]:
         new = NewTracklet(
-            id=uuid.uuid4(),
+            id=identifier,
             camera=upload.camera,
             external_id=upload.external_id,
             identity=upload.identity,
@@ -185,16 +201,17 @@ class Uploads:
             descriptors={model_id: described.vectors[model_id].astype("<f4").tobytes() for model_id in gallery.models},
             purity=described.purity,
             uploaded_by=upload.uploaded_by,
+            key_id=upload.owner.key_id,
         )
         try:
             # A client that hangs up must not leave half of this behind.
-            committed = asyncio.create_task(self._commit(gallery, new, described.frames))
+            committed = asyncio.create_task(self._commit(gallery, new, described.frames, upload.owner.quota))
             change, created_at, identity = await asyncio.shield(committed)
         except IntegrityError:
-            existing, _ = await self._existing(upload, contents)
+            existing, _ = await self._existing(upload, contents, identifier)
             if existing is None:
                 raise
-            return existing, gallery.model_id, False
+            return existing, gallery.model_id, existing.id == identifier
         with self._metrics.stage("index"):
             await self._galleries.catch_up(gallery.name, change)
         return new.as_stored(gallery.name, identity, created_at), gallery.model_id, True
@@ -205,7 +222,7 @@ class Uploads:
         Raises:
             NotFound: it is not stored.
         """
-        async with self._database.transaction() as connection:
+        async with self._database.changing() as connection:
             deleted = await store.remove(connection, tracklet_id, done_by)
         if deleted is None:
             raise NotFound(f"There is no tracklet {tracklet_id}.")
@@ -256,11 +273,15 @@ class Uploads:
                 orphans += await store.unreferenced(connection, gallery.id, digests[start : start + _FILES_AT_ONCE])
         return orphans
 
-    async def _existing(self, upload: Upload, contents: Sequence[bytes]) -> tuple[StoredTracklet | None, Gallery]:
-        """The tracklet that has the upload's external id already, and the gallery, made when it is new."""
+    async def _existing(
+        self, upload: Upload, contents: Sequence[bytes], identifier: uuid.UUID
+    ) -> tuple[StoredTracklet | None, Gallery]:
+        """The tracklet that has the upload's id or external id already, and the gallery, made when it is new."""
         existing = None
         async with self._database.reading() as connection:
-            if upload.external_id is not None:
+            if creation.may_exist():
+                existing = await store.find(connection, identifier)
+            if existing is None and upload.external_id is not None:
                 existing = await store.find_by_external_id(connection, upload.gallery, upload.external_id)
             gallery = await gallery_store.find(connection, upload.gallery)
         if gallery is None:
@@ -273,13 +294,23 @@ class Uploads:
             )
         return existing, gallery
 
-    async def _commit(self, gallery: Gallery, new: NewTracklet, frames: Frames) -> tuple[int, datetime, str | None]:
+    async def _check_quota(self, owner: Owner) -> None:
+        """Refuse early what would be refused at its COMMIT."""
+        if owner.key_id is not None and owner.quota is not None:
+            async with self._database.reading() as connection:
+                await keys.check_quota(connection, owner.key_id, owner.quota, lock=False)
+
+    async def _commit(
+        self, gallery: Gallery, new: NewTracklet, frames: Frames, quota: int | None
+    ) -> tuple[int, datetime, str | None]:
         try:
-            async with self._database.transaction() as connection:
+            async with self._database.changing() as connection:
                 await store.lock_frames_shared(connection, gallery.id)
                 with self._metrics.stage("store"), full_disk_told("frames/"):
                     await asyncio.to_thread(self._frame_store.write, gallery.name, frames.contents)
                 with self._metrics.stage("commit"):
+                    if new.key_id is not None and quota is not None:
+                        await keys.check_quota(connection, new.key_id, quota, lock=True)
                     stored = await store.store(connection, gallery.id, new)
                     await connection.commit()
                 return stored
@@ -293,3 +324,10 @@ class Uploads:
         except Exception as error:
             # The sweep at the next start finds them.
             log.warning("frame files of a failed upload remain for now", gallery=gallery.name, error=repr(error))
+
+
+async def _new_id(contents: Sequence[bytes]) -> uuid.UUID:
+    """An id for a tracklet of these frames."""
+    if not creation.is_keyed():
+        return uuid.uuid4()
+    return creation.new_id(f"tracklet {(await asyncio.to_thread(digest_of, contents)).hex()}")

@@ -10,6 +10,7 @@ import structlog
 from procrastinate.exceptions import ProcrastinateException
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service import creation
 from service.errors import DatabaseUnavailable, ServiceError
 from service.jobs.running import JobCancelled, JobRefused, RunningJob
 from service.store import jobs as store
@@ -64,7 +65,12 @@ class JobQueue:
         self, connection: AsyncConnection, kind: str, gallery_id: int, parameters: Mapping[str, Any] | None = None
     ) -> store.Job:
         """Write the job and its queue entry in the caller's transaction: both exist, or neither."""
-        job = await store.create(connection, kind, gallery_id, parameters)
+        job_id = creation.new_id(f"job {kind} {gallery_id}")
+        if creation.may_exist() and (made := await store.find(connection, job_id)) is not None:
+            # Its request was sent again under the same idempotency key.
+            return made
+        request_id = structlog.contextvars.get_contextvars().get("request_id")
+        job = await store.create(connection, kind, gallery_id, parameters, job_id=job_id, request_id=request_id)
         await self._defer(connection, job)
         return job
 
@@ -82,7 +88,8 @@ class JobQueue:
                 if job is None or job.finished_at is not None:
                     return
                 await store.start(connection, identifier)
-            with structlog.contextvars.bound_contextvars(job_id=job_id, kind=kind):
+            about = {"job_id": job_id, "kind": kind} | ({"request_id": job.request_id} if job.request_id else {})
+            with structlog.contextvars.bound_contextvars(**about):
                 await self._run(RunningJob(self._database, job), function)
 
         retry = procrastinate.RetryStrategy(wait=2, retry_exceptions={DatabaseUnavailable})

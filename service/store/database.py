@@ -1,5 +1,6 @@
 """The connection to PostgreSQL: one engine, short transactions, and one answer when the server is away."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -46,6 +47,7 @@ class Database:
             # and SQLAlchemy then drops them all; asking each before every use would cost every request a round trip.
             connect_args={"options": SEARCH_PATH_OPTION, "connect_timeout": 5},
         )
+        self._changing = asyncio.Semaphore(max(1, connections // 2))
         self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @asynccontextmanager
@@ -59,6 +61,18 @@ class Database:
         with unavailable_when_gone():
             async with self._engine.begin() as connection:
                 yield connection
+
+    @asynccontextmanager
+    async def changing(self) -> AsyncIterator[AsyncConnection]:
+        """As `transaction`, for uploads and deletions, many of which may wait for one gallery's row.
+
+        They have half of the connections, so that searches find one whatever the others wait for.
+
+        Raises:
+            DatabaseUnavailable: as `transaction`.
+        """
+        async with self._changing, self.transaction() as connection:
+            yield connection
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -141,8 +155,11 @@ class unavailable_when_gone:  # noqa: N801 - reads as a verb where it is used
 
 
 def _server_is_away(error: BaseException | None) -> bool:
-    """Connection failures have no SQLSTATE, or one of class 08 (connection), 57P (shutdown), 53 (no resources)."""
-    if not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+    """Connection failures have no SQLSTATE, or one of class 08 (connection), 57P (shutdown), 53 (no resources).
+
+    Only psycopg's OperationalError is one: its InterfaceError says that we used a cursor or a connection wrongly.
+    """
+    if not isinstance(error, psycopg.OperationalError):
         return False
     state = error.sqlstate
     return state is None or state.startswith(("08", "57P", "53"))

@@ -196,11 +196,11 @@ async def name_for_upload(
             return present
 
 
-async def create(connection: AsyncConnection, gallery_id: int, name: str) -> uuid.UUID | None:
+async def create(connection: AsyncConnection, gallery_id: int, identity_id: uuid.UUID, name: str) -> uuid.UUID | None:
     """Make an identity; None when the name is taken."""
     return await connection.scalar(
         insert_or(IdentityRow)
-        .values(id=uuid.uuid4(), gallery_id=gallery_id, name=name)
+        .values(id=identity_id, gallery_id=gallery_id, name=name)
         .on_conflict_do_nothing()
         .returning(IdentityRow.id)
     )

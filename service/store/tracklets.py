@@ -47,6 +47,7 @@ class NewTracklet:
     descriptors: Mapping[str, bytes]
     purity: float | None = None
     uploaded_by: str = "anyone"
+    key_id: uuid.UUID | None = None
 
     def as_stored(self, gallery: str, identity: str | None, created_at: datetime) -> "StoredTracklet":
         """The same, once it is committed under the name that its identity has."""
@@ -213,6 +214,7 @@ async def store(
             labels=tracklet.labels,
             frame_count=len(tracklet.frames),
             purity=tracklet.purity,
+            key_id=tracklet.key_id,
         )
         .returning(TrackletRow.created_at)
     )

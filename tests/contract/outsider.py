@@ -68,7 +68,8 @@ def nothing_changes(running: RunningService) -> Iterator[None]:
     assert everything(running) == before
     with _plain_client(running) as client:
         assert client.get("/readyz").status_code == 200
-        assert client.get("/tracklets", params={"limit": 1}).status_code == 200
+        answer = client.get("/tracklets", params={"limit": 1})
+        assert answer.status_code == 200, answer.text
 
 
 def refused(running: RunningService, send: Callable[[httpx.Client], httpx.Response], *statuses: int) -> dict:

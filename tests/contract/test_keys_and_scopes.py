@@ -59,10 +59,15 @@ ENDPOINTS = {
     "purge": ("DELETE", "/admin/generations/999999", {}, "admin"),
     "integrity": ("GET", "/admin/integrity", {}, "admin"),
     "repair": ("POST", "/admin/repair", {"json": {"gallery": "none"}}, "admin"),
+    "calibrate": ("POST", "/admin/calibrations", {"json": {"gallery": "none"}}, "admin"),
+    "list calibrations": ("GET", "/calibrations", {}, "read"),
+    "delete a calibration": ("DELETE", f"/admin/calibrations/{ID}", {}, "admin"),
     "list jobs": ("GET", "/jobs", {}, "read"),
     "cancel a job": ("DELETE", f"/jobs/{ID}", {}, "admin"),
     "list keys": ("GET", "/admin/keys", {}, "admin"),
     "make a key": ("POST", "/admin/keys", {"json": {"name": "a", "scopes": ["read"]}}, "admin"),
+    "read a key": ("GET", f"/admin/keys/{ID}", {}, "admin"),
+    "change a key": ("PATCH", f"/admin/keys/{ID}", {"json": {}}, "admin"),
     "revoke a key": ("DELETE", f"/admin/keys/{ID}", {}, "admin"),
 }
 WITH_JOB = [*ENDPOINTS, "job"]

@@ -1,18 +1,22 @@
 """The tables. Alembic migrations are the only way they change; `make lint` compares the two."""
 
 from service.store.tables.base import Table
+from service.store.tables.calibrations import CalibrationRow
 from service.store.tables.galleries import GalleryRow, GenerationRow, ModelRow
 from service.store.tables.identities import IdentityEventRow, IdentityRow, MatchDecisionRow
 from service.store.tables.service import JobRow, KeyRow
 from service.store.tables.tracklets import CameraRow, ChangeRow, DescriptorRow, FrameRow, TrackletRow
+from service.store.tables.wire import IdempotencyRow
 
 __all__ = [
+    "CalibrationRow",
     "CameraRow",
     "ChangeRow",
     "DescriptorRow",
     "FrameRow",
     "GalleryRow",
     "GenerationRow",
+    "IdempotencyRow",
     "IdentityEventRow",
     "IdentityRow",
     "JobRow",

@@ -39,7 +39,7 @@ class TrackletRow(Table):
     """A stored tracklet. `frames_digest` tells whether a repeated upload brings the same frames.
 
     `purity` is of the model that described the tracklet at its upload; null where its frames are too few to say.
-    `version` counts the changes to what is known of it.
+    `version` counts the changes to what is known of it, `key_id` names the key that sent it.
     """
 
     __tablename__ = "tracklets"
@@ -64,6 +64,7 @@ class TrackletRow(Table):
     labels: Mapped[dict[str, Any]] = mapped_column(JSONB)
     frame_count: Mapped[int]
     purity: Mapped[float | None] = mapped_column(REAL)
+    key_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("api_keys.id"), index=True)
     created_at: Mapped[datetime] = mapped_column(Moment, server_default=func.clock_timestamp())
     version: Mapped[int] = mapped_column(BigInteger, server_default="1")
 

@@ -27,7 +27,7 @@ from service.store import galleries as gallery_store
 from service.store import tracklets
 from service.store.database import Database
 from service.store.galleries import Gallery
-from tests.service.gallery.test_gallery_index import OPTIONS, make_rows
+from tests.service.gallery.test_gallery_index import KINDS, OPTIONS, make_rows
 from tests.service.gallery.test_switch_races import ANYTHING, FIRST, database, gallery, move, put
 from tests.support import files_no_larger_than
 
@@ -48,7 +48,7 @@ async def take_out(database: Database, *ids: uuid.UUID) -> None:
     """Delete tracklets, as another process would."""
     for one in ids:
         async with database.transaction() as connection:
-            assert await tracklets.remove(connection, one) is not None
+            assert await tracklets.remove(connection, one, "a test") is not None
 
 
 async def state(database: Database, gallery: Gallery) -> Gallery:
@@ -81,7 +81,7 @@ def test_an_index_is_compacted_when_a_quarter_of_many_rows_is_deleted(
     assert (index.dead, worth_compacting(index)) == (deleted, worth)
 
 
-@pytest.mark.parametrize("kind", ["float32", "float16", "matrix"])
+@pytest.mark.parametrize("kind", KINDS)
 async def test_the_room_of_deleted_rows_is_given_back_while_others_write(
     database: Database, gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
@@ -318,7 +318,7 @@ def test_a_snapshot_outlives_what_fails_in_this_process_alone(
     index = GalleryIndex(16)
     index.add(make_rows(np.random.default_rng(3), 20, 16))
     folder = SnapshotFolder(tmp_path)
-    asked = Gallery(1, "g", 0, 1, FIRST, 16)
+    asked = Gallery(1, "g", 0, 1, FIRST, 16, joining_model_id=None)
     assert folder.save(index.freeze(), 1, 1, FIRST)
     with capture_logs() as said:
         if failure == "no room for float16 rows":

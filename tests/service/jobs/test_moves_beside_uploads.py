@@ -55,6 +55,13 @@ def one(pair: tuple[RunningService, RunningService]) -> RunningService:
     return pair[0]
 
 
+def embedded(running: RunningService) -> float:
+    """How many uploads the service has described, over all models."""
+    count = running.service.metrics.registry.get_sample_value("tfclip_stage_seconds_count", {"stage": "embed"})
+    assert count is not None
+    return count
+
+
 def found(running: RunningService, query: str, gallery: str) -> set[str]:
     """Ids in the ranking of a stored query."""
     return {result["tracklet_id"] for result in search(running, query, k=1000, gallery=gallery)["results"]}
@@ -89,6 +96,25 @@ def test_nobody_waits_while_a_slow_model_describes_the_last_tracklets(
     assert found(one, move.late, move.gallery) == stored - {move.late}
     assert search(one, move.late, gallery=move.gallery)["model_id"] == second
     assert stored <= descriptors(one, second).keys()
+
+
+def test_uploads_and_deletions_that_wait_for_a_gallery_leave_connections_to_searches(one: RunningService) -> None:
+    many = CONNECTIONS + 2
+    ids = [upload(one, 150 + seed, gallery="locked")["id"] for seed in range(3)]
+    with ThreadPoolExecutor(2 * many) as threads, one.client() as client, one.database() as look:
+        before = embedded(one)
+        with one.database() as connection, connection.transaction():
+            connection.execute("SELECT id FROM galleries WHERE name = 'locked' FOR NO KEY UPDATE")
+            uploads = [threads.submit(try_upload, one, 160 + seed, "locked") for seed in range(many)]
+            deletion = threads.submit(one.client().delete, f"/tracklets/{ids[2]}")
+            # All are described, and those that got no connection wait for one by now.
+            wait_until(lambda: waiting_for_locks(look) >= CONNECTIONS // 2 and embedded(one) == before + many)
+            for _ in range(20):
+                assert client.get("/search", params={"query_id": ids[0], "gallery": "locked"}).status_code == 200
+        answers = [upload.result() for upload in uploads]
+        assert [answer for answer in answers if answer.startswith("refused")] == []
+        assert deletion.result().status_code == 204
+    assert found(one, ids[0], "locked") == {ids[1], *answers}
 
 
 def test_uploads_to_every_service_are_described_for_a_generation_that_joins_and_not_again_by_the_job(
