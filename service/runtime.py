@@ -184,6 +184,7 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
             reindex.PURGE: generations.purge,
             REPAIR: repairs.repair,
         },
+        lambda kind, status, seconds: metrics.job_seconds.labels(kind, status).observe(seconds),
     )
     await jobs.start()
     parts.push_async_callback(jobs.close)
@@ -195,6 +196,8 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
     log.info("service started", **_described(model), device=device, data_dir=str(settings.data_dir))
     search = Search(database, galleries, uploads, metrics)
     admission = Admission(settings.max_uploads)
+    metrics.watch_uploads(lambda: admission.inside)
+    metrics.watch_connections(lambda: database.in_use)
     return Service(
         settings,
         metrics,

@@ -65,6 +65,7 @@ class CreatingRoute(APIRoute):
             try:
                 response = await handler(Request(request.scope, exchange.receive))
             except _Answered as found:
+                exchange.count_replay()
                 return found.response
             except Exception as error:
                 await exchange.failed(_status_of(error))
@@ -144,6 +145,10 @@ class _Exchange:
         """The endpoint failed with this status. What is refused changed nothing, unless an earlier try did."""
         if self._claim is not None:
             await self._service.idempotency.give_up(self._claim, unchanged=status < 500)
+
+    def count_replay(self) -> None:
+        """The first answer takes the place of another one."""
+        self._service.metrics.replayed.inc()
 
     def abandon(self) -> None:
         """Nobody waits for the answer any more."""

@@ -93,6 +93,7 @@ class Uploads:
         Raises:
             InvalidFrame, QueueFull, ModelConflict.
         """
+        self._metrics.upload_bytes.observe(sum(len(content) for content in contents))
         batcher = await self._models.get(model_id)
         backend = batcher.backend
         with self._metrics.stage("decode"):
