@@ -6,14 +6,24 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import psycopg
 import pytest
 
 from service.api.fingerprint import Fingerprint
+from service.store.embedded import EmbeddedPostgres
 from tests.contract.outsider import connect, head, multipart, problem, read_answer
-from tests.support import RunningService, frame_files, pictures, wait_until
+from tests.support import (
+    RunningService,
+    empty_database,
+    frame_files,
+    make_settings,
+    pictures,
+    run_service,
+    wait_until,
+)
 
 HELD = 8_260_011
 
@@ -229,6 +239,20 @@ def test_a_key_is_made_once_and_its_secret_is_shown_again_but_kept_nowhere(runni
         for row, body in everything.fetchall():
             assert secret not in row
             assert secret.removeprefix("tfclip_").encode() not in (body or b"")
+
+
+def test_without_keys_all_callers_are_one(postgres: EmbeddedPostgres, data_folder: Path) -> None:
+    headers = {"Idempotency-Key": new_key()}
+    body = {"name": "n", "scopes": ["read"]}
+    with (
+        empty_database(postgres) as url,
+        run_service(make_settings(data_folder / "data", url, auth="off")) as running,
+        running.client(key=None) as client,
+    ):
+        first = client.post("/admin/keys", json=body, headers=headers)
+        second = client.post("/admin/keys", json=body, headers=headers | {"Authorization": "Bearer anything"})
+    assert first.status_code == second.status_code == 201
+    assert first.json() == second.json()
 
 
 def test_a_model_is_registered_once(running_service: RunningService) -> None:
