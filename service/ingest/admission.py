@@ -12,6 +12,11 @@ class Admission:
         self._limit = limit
         self._inside = 0
 
+    @property
+    def inside(self) -> int:
+        """Requests that are inside now."""
+        return self._inside
+
     async def __aenter__(self) -> None:
         if self._inside >= self._limit:
             raise Unavailable(

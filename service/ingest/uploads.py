@@ -114,6 +114,7 @@ class Uploads:
         return frames, found.descriptor
 
     async def _describe(self, contents: Sequence[bytes], model_id: str) -> tuple[Frames, TrackletDescriptors]:
+        self._metrics.upload_bytes.observe(sum(len(content) for content in contents))
         batcher = await self._models.get(model_id)
         backend = batcher.backend
         with self._metrics.stage("decode"):
