@@ -183,6 +183,7 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
             REPAIR: repairs.repair,
             CALIBRATE: Calibrator(database, galleries).calibrate,
         },
+        lambda kind, status, seconds: metrics.job_seconds.labels(kind, status).observe(seconds),
     )
     await jobs.start()
     parts.push_async_callback(jobs.close)
@@ -197,6 +198,8 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
     sheets = Sheets(database, frames, limits)
     parts.callback(sheets.close)
     admission = Admission(settings.max_uploads)
+    metrics.watch_uploads(lambda: admission.inside)
+    metrics.watch_connections(lambda: database.in_use)
     return Service(
         settings=settings,
         metrics=metrics,

@@ -19,13 +19,13 @@ class Creation:
     """What the running request creates under its key.
 
     Attributes:
-        caller_secret: the caller's API key, which its answer's secrets depend on besides the seed.
+        caller_secret: the caller's API key, which its answer's secrets depend on besides the seed; none without keys.
         seed: random bytes kept with the key; None before the key was claimed.
         repeated: an earlier try may have created it already.
         secret: the secret that the answer shows, if it does.
     """
 
-    caller_secret: str = field(repr=False)
+    caller_secret: str = field(default="", repr=False)
     seed: bytes | None = field(default=None, repr=False)
     repeated: bool = False
     secret: str | None = field(default=None, repr=False)

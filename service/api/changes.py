@@ -20,6 +20,7 @@ from service.store.galleries import Gallery
 
 router = APIRouter(prefix="/changes", tags=["tracklets"])
 
+
 class ChangeParameters(Schema):
     """Where to go on."""
 

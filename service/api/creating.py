@@ -65,6 +65,7 @@ class CreatingRoute(APIRoute):
             try:
                 response = await handler(Request(request.scope, exchange.receive))
             except _Answered as found:
+                exchange.count_replay()
                 return found.response
             except Exception as error:
                 await exchange.failed(_status_of(error))
@@ -96,11 +97,10 @@ class _Exchange:
         self._request = request
         self._service: Service = request.app.state.service
         self._fingerprint = Fingerprint(request.scope.get("query_string", b""), request.headers.get("content-type", ""))
-        self._caller_secret = request.headers.get("authorization", "").partition(" ")[2].strip()
         self._body_ended = False
         self._name: Name | None = None
         self._claim: Claim | None = None
-        self.creation = creation.Creation(self._caller_secret)
+        self.creation = creation.Creation()
 
     async def begin(self, *, reads_body: bool) -> None:
         """The caller is known and the endpoint begins: claim the key now, or when the body has ended.
@@ -108,9 +108,12 @@ class _Exchange:
         Raises:
             InvalidRequest: the key is none.
         """
-        # Without keys (TFCLIP_AUTH=off) all callers are one.
         key = getattr(self._request.state, "key", None)
-        self._name = Name(str(key.id) if key else "anyone", self._request.url.path, self._parse())
+        if key is not None:
+            self.creation.caller_secret = self._request.headers["authorization"].partition(" ")[2].strip()
+        # Without keys (TFCLIP_AUTH=off) all callers are one.
+        caller = "anyone" if key is None else str(key.id)
+        self._name = Name(caller, self._request.url.path, self._parse())
         headers = self._request.headers
         announced = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
         if self._body_ended or not (reads_body and announced):
@@ -145,6 +148,10 @@ class _Exchange:
         if self._claim is not None:
             await self._service.idempotency.give_up(self._claim, unchanged=status < 500)
 
+    def count_replay(self) -> None:
+        """The first answer takes the place of another one."""
+        self._service.metrics.replayed.inc()
+
     def abandon(self) -> None:
         """Nobody waits for the answer any more."""
         if self._claim is not None:
@@ -161,7 +168,7 @@ class _Exchange:
 
     def _replay(self, found: Taken) -> Response:
         assert found.answer is not None
-        secret = creation.secret_of(found.seed, self._caller_secret).encode()
+        secret = creation.secret_of(found.seed, self.creation.caller_secret).encode()
         body = found.answer.body.replace(creation.place_of_secret(found.seed), secret)
         headers = found.answer.headers | {"Idempotent-Replayed": "true"}
         return Response(body, found.answer.status, headers)

@@ -67,6 +67,14 @@ _FINDING: dict[str, Any] = {
     "mendable": False,
     "remedy": "Put the files back from a backup, or delete the tracklets.",
 }
+_CHANGE: dict[str, Any] = {"number": 4711, "kind": "added", "tracklet_id": _TRACKLET_ID, "at": _AT}
+_BATCH_ITEM: dict[str, Any] = {
+    "line": 1,
+    "external_id": "2026-11-23/gate-2/track-17",
+    "status": "created",
+    "tracklet_id": _TRACKLET_ID,
+    "problem": None,
+}
 _FIELD = {"location": "k", "message": "Input should be less than or equal to 1000"}
 
 EXAMPLES: dict[str, dict[str, Any]] = {
@@ -84,6 +92,19 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "Tracklet": _TRACKLET,
     "StoredAnswer": _TRACKLET | {"model_id": _MODEL_ID},
+    "ChangeAnswer": _CHANGE,
+    "ChangePage": {"items": [_CHANGE], "next": 4711, "change": 4711},
+    "BatchReportItem": _BATCH_ITEM,
+    "BatchReport": {
+        "created": 1,
+        "existing": 0,
+        "failed": 0,
+        "complete": True,
+        "problem": None,
+        "items": [_BATCH_ITEM],
+        "unlisted": 0,
+        "unlisted_examples": [],
+    },
     "Result": _RESULT,
     "Ranking": {
         "query_id": _TRACKLET_ID,

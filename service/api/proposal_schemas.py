@@ -14,7 +14,7 @@ class ProposalParameters(Schema):
 
     gallery: GalleryName = "default"
     threshold: float = Field(
-        default=0.9,
+        default=0.6,
         ge=-1,
         le=1,
         allow_inf_nan=False,

@@ -207,7 +207,7 @@ def appearances(
 def propose(
     gallery: Gallery = None,
     threshold: Annotated[
-        float | None, typer.Option(min=-1, max=1, help="Least average similarity.", show_default="0.9")
+        float | None, typer.Option(min=-1, max=1, help="Least average similarity.", show_default="0.6")
     ] = None,
     camera: Annotated[list[str] | None, typer.Option(help="Only this camera; repeat for more.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=500, help="How many clusters.")] = 50,

@@ -1,5 +1,6 @@
 """The transactions in which people change identities: locked in one order, written down, and followed by the index."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -165,6 +166,8 @@ class Editor:
     def __init__(self, database: Database, galleries: Galleries) -> None:
         self._database = database
         self._galleries = galleries
+        # Those who wait here for one another do not each hold a connection.
+        self._turns: dict[int, asyncio.Lock] = {}
 
     @asynccontextmanager
     async def in_gallery(self, name: str, done_by: str) -> AsyncIterator[Edit]:
@@ -219,7 +222,8 @@ class Editor:
 
     @asynccontextmanager
     async def _edit(self, gallery: Gallery, done_by: str) -> AsyncIterator[Edit]:
-        async with self._database.transaction() as connection:
+        turn = self._turns.setdefault(gallery.id, asyncio.Lock())
+        async with turn, self._database.transaction() as connection:
             await identities.lock(connection, gallery.id)
             edit = Edit(connection, gallery, done_by)
             yield edit

@@ -20,7 +20,7 @@ class Admission:
 
     @property
     def inside(self) -> int:
-        """How many are in."""
+        """Requests that are inside now."""
         return self._inside
 
     async def __aenter__(self) -> None:

@@ -1,6 +1,7 @@
 """The job queue: procrastinate in the same PostgreSQL, so that a job is enqueued in its row's own transaction."""
 
 import asyncio
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -32,10 +33,17 @@ class JobQueue:
     Args:
         database: for the jobs' own rows.
         functions: what to run for each kind of job.
+        on_end: called with kind, status and seconds of every job that ended, for metrics.
     """
 
-    def __init__(self, database: Database, functions: dict[str, JobFunction]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        functions: dict[str, JobFunction],
+        on_end: Callable[[str, str, float], None] = lambda kind, status, seconds: None,
+    ) -> None:
         self._database = database
+        self._on_end = on_end
         connector = procrastinate.PsycopgConnector(
             conninfo=conninfo(database.url),
             kwargs={"options": SEARCH_PATH_OPTION},
@@ -97,6 +105,7 @@ class JobQueue:
 
     async def _run(self, running: RunningJob, function: JobFunction) -> None:
         log.info("job started")
+        began = time.monotonic()
         result: dict[str, Any] | None = None
         status, said = "succeeded", None
         try:
@@ -117,7 +126,9 @@ class JobQueue:
         await running.report()
         async with self._database.transaction() as connection:
             await store.finish(connection, running.job.id, status, said, result)
-        log.info("job ended", status=status)
+        seconds = time.monotonic() - began
+        self._on_end(running.job.kind, status, seconds)
+        log.info("job ended", status=status, seconds=round(seconds, 3))
 
     async def _work(self) -> None:
         await self._app.run_worker_async(

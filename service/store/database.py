@@ -10,6 +10,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import QueuePool
 
 from service.disk import no_room
 from service.errors import DatabaseUnavailable
@@ -120,6 +121,13 @@ class Database:
                 finally:
                     if not connection.invalidated:
                         await connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": key})
+
+    @property
+    def in_use(self) -> int:
+        """Connections of the pool that somebody has taken out."""
+        pool = self._engine.pool
+        assert isinstance(pool, QueuePool)
+        return pool.checkedout()
 
     async def ping(self) -> None:
         """Ask the server for a sign of life.

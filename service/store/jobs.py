@@ -95,6 +95,12 @@ async def list_page(
     return [Job(**row._mapping) for row in await connection.execute(statement)]
 
 
+async def count(connection: AsyncConnection) -> dict[tuple[str, str], int]:
+    """How many jobs there are of each kind and status."""
+    statement = select(JobRow.kind, JobRow.status, func.count()).group_by(JobRow.kind, JobRow.status)
+    return {(row[0], row[1]): row[2] for row in await connection.execute(statement)}
+
+
 async def start(connection: AsyncConnection, job_id: uuid.UUID) -> None:
     """The job runs, for the first time or again."""
     await connection.execute(

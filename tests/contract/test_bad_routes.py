@@ -153,6 +153,14 @@ def test_a_bad_reindex_request_is_refused_and_starts_no_job(running_service: Run
     refused(running_service, send, 400, 409, 413, 422)
 
 
+@pytest.mark.parametrize("name", BAD_JSON)
+@pytest.mark.parametrize("path", ["/search/examples", "/search/batch", "/verify"])
+def test_bad_json_asks_nothing(running_service: RunningService, path: str, name: str) -> None:
+    headers = {"Content-Type": "application/json"}
+    with running_service.client() as client:
+        problem(client.post(path, content=BAD_JSON[name], headers=headers), 413, 422)
+
+
 @pytest.mark.parametrize(
     "body", [{"gallery": "unheard-of"}, {"model_id": "0" * 64}, {"model_id": ""}], ids=["gallery", "model", "no model"]
 )
@@ -189,7 +197,7 @@ def test_bad_json_makes_no_key(running_service: RunningService, name: str) -> No
     refused(running_service, lambda client: client.post("/admin/keys", **send), 400, 413, 422)
 
 
-@pytest.mark.parametrize("path", ["/admin/keys", "/admin/reindex"])
+@pytest.mark.parametrize("path", ["/admin/keys", "/admin/reindex", "/search/examples", "/search/batch", "/verify"])
 @pytest.mark.parametrize(
     "type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=a", "x"]
 )

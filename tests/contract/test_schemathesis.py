@@ -4,6 +4,7 @@ import subprocess
 import sys
 import uuid
 from collections import Counter
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis import Case, Response
 from schemathesis.checks import not_a_server_error
+from schemathesis.core import NotSet
 from schemathesis.generation.stateful import APIStateMachine
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -19,7 +21,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.support import RunningService, upload
+from tests.support import RunningService, frame_files, pictures, upload
 
 CHECKS = [
     not_a_server_error,
@@ -36,6 +38,8 @@ def machine(running: RunningService, seen: Counter[tuple[str, int]]) -> type[API
     with running.client() as client:
         own = {key["id"] for key in client.get("/admin/keys").json()["items"]}
 
+    uploads = count()
+
     class Machine(description.as_state_machine()):  # type: ignore[misc]
         def before_call(self, case: Case) -> None:
             # In place of the made-up ones that a stranger would send.
@@ -43,6 +47,13 @@ def machine(running: RunningService, seen: Counter[tuple[str, int]]) -> type[API
             # It may do everything but saw off the branch that it sits on.
             if case.path_parameters and case.path_parameters.get("key_id") in own:
                 case.path_parameters["key_id"] = str(uuid.uuid4())
+
+        def get_call_kwargs(self, case: Case) -> dict[str, object]:
+            # It cannot make up images: of uploads, the first of every three is one that is stored.
+            if case.operation.label != "POST /tracklets" or (number := next(uploads)) % 3:
+                return {}
+            case.body = NotSet()
+            return {"data": {"metadata": '{"camera_id": "c1"}'}, "files": frame_files(pictures(number, 1))}
 
         def validate_response(self, response: Response, case: Case, **_: object) -> None:
             seen[case.operation.label, response.status_code] += 1
@@ -72,23 +83,25 @@ def play(running: RunningService, examples: int, steps: int) -> Counter[tuple[st
 
 def test_sequences_of_requests_are_answered_as_described(running_service: RunningService) -> None:
     upload(running_service, seed=1)
-    seen = play(running_service, examples=12, steps=8)
+    seen = play(running_service, examples=8, steps=8)
     # It leaves the key out now and then, on purpose; the key itself must outlive the play.
     assert 2 * sum(times for (_, status), times in seen.items() if status == 401) < seen.total()
-    # Links reach what was made, instead of ids that nobody has.
-    assert {status for _, status in seen} >= {200, 201, 422}
+    # Links reach what is there, instead of ids that nobody has.
+    assert any("{" in operation and status in (200, 202, 204) for operation, status in seen), seen
     assert len({operation for operation, _ in seen}) > 10
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_many_sequences_of_requests_are_answered_as_described(running_service: RunningService) -> None:
     upload(running_service, seed=1)
-    seen = play(running_service, examples=150, steps=15)
+    seen = play(running_service, examples=100, steps=12)
     assert seen["GET /jobs/{job_id}", 200]
     assert seen["GET /admin/keys/{key_id}", 200]
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_single_requests_are_answered_as_described(running_service: RunningService, tmp_path: Path) -> None:
     upload(running_service, seed=1, external_id="one")
     command = [sys.executable, "-m", "schemathesis.cli", "run", f"{running_service.url}/openapi.json"]
@@ -97,7 +110,7 @@ def test_single_requests_are_answered_as_described(running_service: RunningServi
     command += ["--phases", "examples,coverage,fuzzing", "--mode", "all"]
     command += ["--max-examples", "15", "--seed", "1", "--generation-deterministic"]
     command += ["--suppress-health-check", "all", "--request-timeout", "20", "--no-color"]
-    finished = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=250, check=False)
+    finished = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=800, check=False)
     assert finished.returncode == 0, finished.stdout[-8000:] + finished.stderr[-2000:]
     with running_service.client() as client:
         assert client.get("/readyz").status_code == 200

@@ -260,6 +260,45 @@ def test_a_killed_move_goes_on_without_describing_again_and_uploads_bring_what_i
     assert {result["tracklet_id"] for result in running.ranking(ids[0])} == set(ids[1:])
 
 
+def test_an_upload_that_was_committed_and_not_answered_is_not_stored_twice(running: ServiceProcess) -> None:
+    headers = {"Idempotency-Key": "once"}
+
+    def send() -> httpx.Response:
+        form = {"metadata": json.dumps({"camera_id": "c1"})}
+        return running.client.post("/tracklets", data=form, files=frame_files(pictures(1)), headers=headers)
+
+    def refused() -> None:
+        with pytest.raises(httpx.HTTPError):
+            send()
+
+    lock = 8_260_012
+    with embedded(running) as connection:
+        # Keeping the answer waits for a lock of the test, so the tracklet is committed and its sender is not answered.
+        connection.execute(
+            "CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS "
+            f"$$ BEGIN IF NEW.status IS NOT NULL THEN PERFORM pg_advisory_xact_lock({lock}); END IF; RETURN NEW; END $$"
+        )
+        connection.execute("CREATE TRIGGER hold BEFORE UPDATE ON idempotency_keys FOR EACH ROW EXECUTE FUNCTION hold()")
+        connection.execute(f"SELECT pg_advisory_lock({lock})")
+        sending = threading.Thread(target=refused)
+        sending.start()
+        waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        wait_until(lambda: connection.execute(waiting).fetchone() == (1,))
+        stored = connection.execute("SELECT id FROM tracklets").fetchall()
+        assert len(stored) == 1
+        running.kill()
+        sending.join()
+        connection.execute(f"SELECT pg_advisory_unlock({lock})")
+        connection.execute("DROP FUNCTION hold() CASCADE")
+    running.restart()
+    # The dead process's claim runs out.
+    wait_until(lambda: send().status_code == 201)
+    answers = [send() for _ in range(2)]
+    assert {answer.json()["id"] for answer in answers} == {str(stored[0][0])}
+    assert answers[-1].headers["idempotent-replayed"] == "true"
+    assert len(running.client.get("/tracklets").json()["items"]) == 1
+
+
 def test_sigterm_ends_the_service_and_its_server(running: ServiceProcess) -> None:
     running.upload(1)
     postmaster = running.postmaster()

@@ -353,6 +353,22 @@ def test_a_key_that_may_only_read_cannot_store(running_service: RunningService, 
     assert "the key is wrong or revoked" in revoked.stderr
 
 
+def test_limits_of_a_key_are_set_changed_and_shown(running_service: RunningService) -> None:
+    made = answer(running_service, "keys", "create", "narrow", "--scope", "write", "--requests-per-minute", "60")
+    assert (made["requests_per_minute"], made["max_tracklets"]) == (60, None)
+    changed = answer(running_service, "keys", "change", made["id"], "--max-tracklets", "5")
+    assert (changed["requests_per_minute"], changed["max_tracklets"]) == (60, 5)
+    changed = answer(running_service, "keys", "change", made["id"], "--max-tracklets", "7", "--defaults")
+    assert (changed["requests_per_minute"], changed["max_tracklets"]) == (None, 7)
+    listed = tfclip(running_service, "keys", "list")
+    assert "0 of 7" in listed.stdout
+    said = tfclip(running_service, "keys", "change", made["id"], "--max-tracklets", "8")
+    assert said.stdout == f"changed {made['id']}: requests_per_minute default, max_tracklets 8\n"
+    nothing = tfclip(running_service, "keys", "change", made["id"])
+    assert (nothing.exit_code, nothing.stderr.count("\n")) == (2, 1)
+    assert "nothing to change" in nothing.stderr
+
+
 def test_a_wrong_key_ends_an_ingest_with_one_line(running_service: RunningService, scene: Path) -> None:
     result = tfclip(running_service, "ingest", "folder", scene, key="wrong")
     assert result.exit_code == 2
