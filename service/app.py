@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from service.api import admin, generations, health, integrity, jobs, keys, models, search, tracklets
+from service.api import admin, cameras, galleries, generations, health, integrity, jobs, keys, models, search, tracklets
 from service.api.middleware import BodyLimit, RequestContext
 from service.api.problems import Problem, install_problem_handlers
 from service.errors import StartupError
@@ -55,6 +55,8 @@ def create_app(settings: Settings) -> FastAPI:
     for router in (
         tracklets.router,
         search.router,
+        galleries.router,
+        cameras.router,
         admin.router,
         generations.router,
         models.router,

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Coroutine
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from model.default_weights import DEMO_WEIGHTS, open_model
 from model.devices import resolve_device
 from service.embedding.models import Models
 from service.embedding.registry import ModelRegistry, register_default
-from service.errors import DatabaseUnavailable, StartupError
+from service.errors import DatabaseUnavailable, GalleryDeleting, StartupError
 from service.gallery.following import Follower
 from service.gallery.galleries import Galleries
 from service.gallery.ranking import Search
@@ -29,6 +29,7 @@ from service.ingest.uploads import Uploads
 from service.integrity.checks import Checker
 from service.integrity.repair import REPAIR, Repairs
 from service.jobs import reindex
+from service.jobs.deleting import DELETE_GALLERY, Deletions, resume
 from service.jobs.describing import Describer
 from service.jobs.queue import JobQueue
 from service.metrics import Metrics
@@ -109,7 +110,9 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
     await asyncio.to_thread(files.discard_incoming)
     model = await register_default(database, files, network, provenance, settings.weights or DEMO_WEIGHTS)
     async with database.transaction() as connection:
-        await gallery_store.find_or_create(connection, DEFAULT_GALLERY, model.id)
+        # There always is one, unless it is just being deleted: it is made anew at the end of that.
+        with suppress(GalleryDeleting):
+            await gallery_store.find_or_create(connection, DEFAULT_GALLERY, model.id)
         await _say_which_models_answer(connection, model)
     if settings.auth == "keys":
         await _ensure_admin_key(settings, database)
@@ -171,6 +174,7 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
     parts.callback(describer.close)
     generations = reindex.Generations(database, galleries, describer)
     checker = Checker(database, frames, galleries, snapshots, describer)
+    deletions = Deletions(database, galleries, frames, uploads.sweep, always=DEFAULT_GALLERY, model_id=model.id)
     repairs = Repairs(database, galleries, uploads, describer, checker, generations)
     jobs = JobQueue(
         database,
@@ -179,10 +183,12 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
             reindex.ACTIVATE: generations.activate,
             reindex.PURGE: generations.purge,
             REPAIR: repairs.repair,
+            DELETE_GALLERY: deletions.delete,
         },
     )
     await jobs.start()
     parts.push_async_callback(jobs.close)
+    await resume(database, jobs)
 
     log.info("service started", **_described(model), device=device, data_dir=str(settings.data_dir))
     search = Search(database, galleries, uploads, metrics)

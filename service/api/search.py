@@ -9,14 +9,14 @@ from pydantic import ValidationError
 from service.api.dependencies import ReadKey, ServiceDep, single_valued
 from service.api.multipart import Form, read_form
 from service.api.problems import field_errors, problems
-from service.api.search_schemas import Ranking, SearchParameters, TrackletSearchParameters
+from service.api.search_schemas import FramesSearchParameters, Ranking, TrackletSearchParameters
 from service.api.values import REPEATABLE
 from service.errors import FieldError, InvalidRequest
 
 router = APIRouter(prefix="/search", tags=["search"], dependencies=[Depends(single_valued)])
 
-_OPTIONS = list(SearchParameters.model_fields)
-_SEARCH_SCHEMA = SearchParameters.model_json_schema()
+_OPTIONS = list(FramesSearchParameters.model_fields)
+_SEARCH_SCHEMA = FramesSearchParameters.model_json_schema()
 _FRAMES_BODY = {
     "requestBody": {
         "required": True,
@@ -66,11 +66,11 @@ async def search_by_frames(request: Request, caller: ReadKey, service: ServiceDe
     async with service.admission:
         form = await read_form(request, service.settings, _OPTIONS)
         parameters = _parse_options(request, form)
-        answer = await service.search.by_frames(form.frames, parameters.options())
+        answer = await service.search.by_frames(form.frames, parameters.options(parameters.sighting()))
     return Ranking.of(answer, parameters.gallery, None, _milliseconds_since(began))
 
 
-def _parse_options(request: Request, form: Form) -> SearchParameters:
+def _parse_options(request: Request, form: Form) -> FramesSearchParameters:
     given: dict[str, list[str]] = {name: list(values) for name, values in form.fields.items()}
     for name, value in request.query_params.multi_items():
         if name in form.fields:
@@ -84,15 +84,15 @@ def _parse_options(request: Request, form: Form) -> SearchParameters:
             f"Option {repeated[0][:100]!r} is given more than once.", [FieldError(repeated[0][:100], "given twice")]
         )
     try:
-        parameters = SearchParameters.model_validate(
+        parameters = FramesSearchParameters.model_validate(
             {name: values if name in REPEATABLE else values[0] for name, values in given.items()}
         )
     except ValidationError as error:
         errors = field_errors(error)
         raise InvalidRequest(f"{errors[0].location}: {errors[0].message}", errors) from None
-    if parameters.exclude_query_camera:
+    if parameters.exclude_query_camera and parameters.query_camera_id is None:
         raise InvalidRequest(
-            "exclude_query_camera needs a stored query; for uploaded frames name the camera in exclude_camera_id.",
+            "exclude_query_camera needs the camera of the frames: name it in query_camera_id.",
             [FieldError("exclude_query_camera", "the frames have no camera")],
         )
     return parameters

@@ -9,12 +9,15 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     Field,
+    model_validator,
 )
 
 from service.api.schemas import thumbnail_url
 from service.api.served_model import Model
-from service.api.values import GalleryName, Moment, Schema, Text, json_labels
+from service.api.values import LONGEST_SECONDS, GalleryName, Moment, Schema, Text, json_labels
+from service.gallery.filters import Sighting
 from service.gallery.ranking import Answer, SearchOptions
+from service.gallery.times import microseconds
 
 
 class SearchParameters(Schema):
@@ -45,7 +48,19 @@ class SearchParameters(Schema):
         default=None, ge=-1, le=1, allow_inf_nan=False, description="Least cosine similarity."
     )
 
-    def options(self) -> SearchOptions:
+    min_time_gap_seconds: float | None = Field(
+        default=None,
+        ge=0,
+        le=LONGEST_SECONDS,
+        allow_inf_nan=False,
+        description="Only tracklets that ended so long before the query, or began so long after it, at any camera.",
+    )
+    feasible_transit: bool = Field(
+        default=False,
+        description="Only tracklets that a person who walks as fast as the gallery's transit times say could be, too.",
+    )
+
+    def options(self, query_sighting: Sighting | None = None) -> SearchOptions:
         """The same, as the gallery room takes it."""
         return SearchOptions(
             gallery=self.gallery,
@@ -60,7 +75,32 @@ class SearchParameters(Schema):
             labels={} if self.labels is None else json.loads(self.labels),
             min_frames=self.min_frames,
             min_score=self.min_score,
+            min_time_gap_seconds=self.min_time_gap_seconds,
+            feasible_transit=self.feasible_transit,
+            query_sighting=query_sighting,
         )
+
+
+class FramesSearchParameters(SearchParameters):
+    """Options of a search by frames, and where and when they were seen."""
+
+    query_camera_id: Text | None = Field(default=None, description="The camera that saw the frames.")
+    query_started_at: Moment | None = Field(default=None, description="When the first frame was seen.")
+    query_ended_at: Moment | None = Field(default=None, description="When the last one was; not without a start.")
+
+    @model_validator(mode="after")
+    def _times_fit(self) -> "FramesSearchParameters":
+        if self.query_ended_at is not None:
+            if self.query_started_at is None:
+                raise ValueError("query_ended_at is given without query_started_at")
+            if self.query_ended_at < self.query_started_at:
+                raise ValueError("query_ended_at is before query_started_at")
+        return self
+
+    def sighting(self) -> Sighting:
+        """Where and when the query was seen."""
+        started, ended = microseconds(self.query_started_at), microseconds(self.query_ended_at)
+        return Sighting.at(self.query_camera_id, started, ended)
 
 
 class TrackletSearchParameters(SearchParameters):

@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from sqlalchemy.exc import IntegrityError
 
 from service.embedding.models import Models
-from service.errors import ExternalIdConflict, GalleryMoved, NotFound
+from service.errors import ExternalIdConflict, GalleryDeleting, GalleryMoved, NotFound
 from service.gallery.galleries import Galleries
 from service.ingest.frames import Frames, digest_of, prepare_frames
 from service.ingest.images import ImageLimits
@@ -73,8 +74,13 @@ class Uploads:
         """Stop the decoding threads."""
         self._threads.shutdown(wait=True)
 
-    async def describe(self, contents: Sequence[bytes], model_id: str) -> tuple[Frames, NDArray[np.float32]]:
+    async def describe(
+        self, contents: Sequence[bytes], model_id: str, frame_cap: int | None = None
+    ) -> tuple[Frames, NDArray[np.float32]]:
         """Check frames and describe them as one tracklet.
+
+        Args:
+            frame_cap: frames that are embedded, as the gallery says; None: as the setting does.
 
         Returns:
             The frames, and the descriptor: (D,) float32, not normalised.
@@ -92,7 +98,7 @@ class Uploads:
                 self._limits,
                 backend.image,
                 backend.clip_length,
-                self._frame_cap,
+                frame_cap or self._frame_cap,
             )
         with self._metrics.stage("embed"):
             vector = await batcher.embed(frames.clips)
@@ -107,6 +113,7 @@ class Uploads:
 
         Raises:
             ExternalIdConflict: the external id is taken by other frames.
+            GalleryDeleting: the gallery is being deleted.
             InvalidFrame, QueueFull, ModelConflict, DatabaseUnavailable.
         """
         existing, gallery = await self._existing(upload, contents)
@@ -123,7 +130,7 @@ class Uploads:
     async def _store(
         self, upload: Upload, contents: Sequence[bytes], gallery: Gallery
     ) -> tuple[StoredTracklet, str, bool]:
-        frames, vector = await self.describe(contents, gallery.model_id)
+        frames, vector = await self.describe(contents, gallery.model_id, gallery.frame_cap)
         new = NewTracklet(
             id=uuid.uuid4(),
             camera=upload.camera,
@@ -136,6 +143,7 @@ class Uploads:
             frames_digest=frames.digest,
             model_id=gallery.model_id,
             vector=vector.astype("<f4").tobytes(),
+            frame_cap=gallery.frame_cap or self._frame_cap,
         )
         try:
             # A client that hangs up must not leave half of this behind.
@@ -155,8 +163,11 @@ class Uploads:
         Raises:
             NotFound: it is not stored.
         """
-        async with self._database.transaction() as connection:
-            deleted = await store.remove(connection, tracklet_id)
+        deleted = None
+        # What is in a gallery that is being deleted is gone already.
+        with suppress(GalleryDeleting):
+            async with self._database.transaction() as connection:
+                deleted = await store.remove(connection, tracklet_id)
         if deleted is None:
             raise NotFound(f"There is no tracklet {tracklet_id}.")
         await self._galleries.catch_up(deleted.gallery, deleted.change)
@@ -203,6 +214,7 @@ class Uploads:
         try:
             async with self._database.transaction() as connection:
                 await store.lock_frames_shared(connection, gallery.id)
+                await store.refuse_deleting(connection, gallery.id)
                 with self._metrics.stage("store"):
                     await asyncio.to_thread(self._frame_store.write, gallery.name, frames.contents)
                 with self._metrics.stage("commit"):

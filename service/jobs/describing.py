@@ -6,7 +6,7 @@ import os
 import threading
 import uuid
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from torch import Tensor
 
 from model.clips import spread_evenly
-from model.preprocess import ImageSpecification, to_tensor
+from model.preprocess import to_tensor
 from model.tfclip import mean_of_clips
 from service.embedding.backend import EmbeddingBackend
 from service.embedding.models import Models
@@ -86,7 +86,7 @@ class Describer:
     Works on threads of its own that give way to requests.
 
     Args:
-        frame_cap: frames of a tracklet that are embedded, as for uploads.
+        frame_cap: frames of a tracklet that are embedded, as for uploads, where its gallery says nothing else.
     """
 
     def __init__(self, database: Database, frame_store: FrameStore, models: Models, frame_cap: int) -> None:
@@ -102,6 +102,10 @@ class Describer:
     def close(self) -> None:
         """Stop the threads."""
         self._threads.shutdown(wait=True)
+
+    def frame_cap(self, gallery: Gallery) -> int:
+        """How many frames of a tracklet of this gallery are embedded."""
+        return gallery.frame_cap or self._frame_cap
 
     async def describe(self, gallery: Gallery, tracklet_id: uuid.UUID, model_id: str) -> NDArray[np.float32]:
         """Describe one stored tracklet: (D,) float32, not normalised. Nothing is stored.
@@ -124,10 +128,12 @@ class Describer:
         tracklet_ids: Sequence[uuid.UUID],
         model_id: str,
         connection: AsyncConnection | None = None,
+        frames_of: Mapping[uuid.UUID, int] | None = None,
     ) -> Described:
         """Describe stored tracklets together; nothing is stored.
 
         Args:
+            frames_of: of how many frames, for those that are to be described otherwise than the gallery says now.
             connection: to read with, for a caller that holds a lock others wait for, each with a connection.
 
         Raises:
@@ -137,7 +143,8 @@ class Describer:
         async with nullcontext(connection) if connection else self._database.reading() as reader:
             digests = await store.frame_digests(reader, tracklet_ids)
         loop = asyncio.get_running_loop()
-        clips, failed = await loop.run_in_executor(self._threads, self._prepare, gallery.name, digests, backend)
+        caps = dict.fromkeys(digests, self.frame_cap(gallery)) | dict(frames_of or {})
+        clips, failed = await loop.run_in_executor(self._threads, self._prepare, gallery.name, digests, backend, caps)
         if failed:
             # Whoever deletes a tracklet removes its files afterwards: those are not lost.
             async with nullcontext(connection) if connection else self._database.reading() as reader:
@@ -170,7 +177,7 @@ class Describer:
                 ids = [waiting.popleft() for _ in range(min(TRACKLETS_AT_ONCE, len(waiting)))]
                 found = await self.describe_many(gallery, ids, model_id)
                 async with self._database.transaction() as connection:
-                    await store.add(connection, model_id, as_stored(found))
+                    await store.add(connection, model_id, as_stored(found), self.frame_cap(gallery))
                 described += len(found.vectors)
                 failed.extend(found.failed)
                 running.done += len(ids)
@@ -186,23 +193,27 @@ class Describer:
         return Filled(described, tuple(failed))
 
     def _prepare(
-        self, gallery: str, digests: dict[uuid.UUID, list[bytes]], backend: EmbeddingBackend
+        self,
+        gallery: str,
+        digests: dict[uuid.UUID, list[bytes]],
+        backend: EmbeddingBackend,
+        caps: Mapping[uuid.UUID, int],
     ) -> tuple[dict[uuid.UUID, Tensor], list[FramesLost]]:
         """Clips of each tracklet (C, T, 3, H, W), and the tracklets that cannot be had."""
         clips: dict[uuid.UUID, Tensor] = {}
         failed: list[FramesLost] = []
         for tracklet_id, frames in digests.items():
             try:
-                clips[tracklet_id] = self._clips(gallery, tracklet_id, frames, backend.image, backend.clip_length)
+                clips[tracklet_id] = self._clips(gallery, tracklet_id, frames, backend, caps[tracklet_id])
             except FramesLost as loss:
                 failed.append(loss)
         return clips, failed
 
     def _clips(
-        self, gallery: str, tracklet_id: uuid.UUID, frames: list[bytes], image: ImageSpecification, clip_length: int
+        self, gallery: str, tracklet_id: uuid.UUID, frames: list[bytes], backend: EmbeddingBackend, frame_cap: int
     ) -> Tensor:
         tensors, missing, damaged = [], [], []
-        for position in spread_evenly(len(frames), self._frame_cap):
+        for position in spread_evenly(len(frames), frame_cap):
             try:
                 content = self._frame_store.path(gallery, frames[position]).read_bytes()
                 if hashlib.sha256(content).digest() != frames[position]:
@@ -213,10 +224,10 @@ class Describer:
             except (OSError, InvalidFrame):
                 damaged.append(position)
             else:
-                tensors.append(to_tensor([picture], image))
+                tensors.append(to_tensor([picture], backend.image))
         if missing or damaged:
             raise FramesLost(tracklet_id, missing, damaged)
-        return cut_clips(torch.cat(tensors), clip_length)
+        return cut_clips(torch.cat(tensors), backend.clip_length)
 
 
 def as_stored(described: Described) -> dict[uuid.UUID, bytes]:

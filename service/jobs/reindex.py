@@ -44,7 +44,7 @@ FEW = 16
 _PATIENT_ROUNDS = 20
 """So often it is tried to get down to a few; uploads that come faster than they are described are then held up."""
 
-_BUILD_LOCK_CLASS = 0x67656E00 << 24
+BUILD_LOCK_CLASS = 0x67656E00 << 24
 _EXAMPLES = 5
 _WAIT_SECONDS = 0.2
 
@@ -133,7 +133,7 @@ class Generations:
             running.check()
             await asyncio.sleep(_WAIT_SECONDS)
 
-        return self._database.session_lock(_BUILD_LOCK_CLASS + gallery.id, wait)
+        return self._database.session_lock(BUILD_LOCK_CLASS + gallery.id, wait)
 
     async def _generation(self, running: RunningJob, gallery: Gallery) -> Generation:
         """The generation to build: made once, and found again by a run after a crash."""
@@ -251,7 +251,7 @@ class Generations:
             raise _NotYet
         found = await self._describer.describe_many(gallery, left, model_id, connection)
         _refuse_lost(found.failed)
-        await descriptor_store.add(connection, model_id, as_stored(found))
+        await descriptor_store.add(connection, model_id, as_stored(found), self._describer.frame_cap(gallery))
         if await change_store.undescribed(connection, gallery.id, model_id, limit=1):
             # One is being deleted, by somebody who waits for us.
             raise _NotYet

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from sqlalchemy import and_, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.errors import GalleryDeleting
 from service.store.tables import CameraRow, ChangeRow, DescriptorRow, TrackletRow
 
 ChangeKind = Literal["added", "deleted"]
@@ -63,7 +64,7 @@ class Recorded:
 
 _RECORD = text("""
     WITH counted AS (
-        UPDATE galleries SET change = change + 1 WHERE id = :gallery_id RETURNING change, generation
+        UPDATE galleries SET change = change + 1 WHERE id = :gallery_id AND NOT deleting RETURNING change, generation
     ), recorded AS (
         INSERT INTO changes (gallery_id, number, kind, tracklet_id)
         SELECT :gallery_id, change, :kind, CAST(:tracklet_id AS uuid) FROM counted
@@ -101,6 +102,9 @@ async def record(connection: AsyncConnection, gallery_id: int, kind: ChangeKind,
 
     The UPDATE locks the gallery's row until COMMIT, so numbers come in commit order and without gaps, and the serving
     generation cannot change any more before this transaction ends.
+
+    Raises:
+        GalleryDeleting: nothing in it changes any more.
     """
     values = {
         "gallery_id": gallery_id,
@@ -109,7 +113,10 @@ async def record(connection: AsyncConnection, gallery_id: int, kind: ChangeKind,
         "channel": CHANNEL,
         "gallery": str(gallery_id),
     }
-    number, generation, model_id, _ = (await connection.execute(_RECORD, values)).one()
+    row = (await connection.execute(_RECORD, values)).one_or_none()
+    if row is None:
+        raise GalleryDeleting("The gallery is being deleted.")
+    number, generation, model_id, _ = row
     return Recorded(number, generation, model_id)
 
 

@@ -1,11 +1,14 @@
 """Galleries as they stand: the last change, and the generation that serves."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import and_, insert, select
 from sqlalchemy.dialects.postgresql import insert as insert_or
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.errors import GalleryDeleting, NotFound
 from service.store.tables import GalleryRow, GenerationRow, ModelRow
 
 
@@ -17,6 +20,8 @@ class Gallery:
         change: number of the last committed change.
         generation: number of the serving generation, and `model_id` the model it is built under.
         dimension: length of that model's descriptors.
+        frame_cap: frames of a tracklet that are embedded; None: as the setting says.
+        rules: counts the changes of its `Rules`.
     """
 
     id: int
@@ -25,8 +30,11 @@ class Gallery:
     generation: int
     model_id: str
     dimension: int
+    frame_cap: int | None = None
+    rules: int = 0
 
 
+# One that is being deleted is not there any more, for whoever asks.
 _GALLERY = (
     select(
         GalleryRow.id,
@@ -35,9 +43,12 @@ _GALLERY = (
         GalleryRow.generation,
         GenerationRow.model_id,
         ModelRow.dimension,
+        GalleryRow.frame_cap,
+        GalleryRow.rules,
     )
     .join(GenerationRow, and_(GenerationRow.gallery_id == GalleryRow.id, GenerationRow.number == GalleryRow.generation))
     .join(ModelRow, ModelRow.id == GenerationRow.model_id)
+    .where(~GalleryRow.deleting)
 )
 
 
@@ -47,9 +58,28 @@ async def find(connection: AsyncConnection, name: str) -> Gallery | None:
     return Gallery(*row) if row else None
 
 
+async def get(connection: AsyncConnection, name: str) -> Gallery:
+    """The gallery called `name`.
+
+    Raises:
+        NotFound: there is none.
+    """
+    found = await find(connection, name)
+    if found is None:
+        raise NotFound(f"There is no gallery {name!r}.")
+    return found
+
+
 async def get_state(connection: AsyncConnection, gallery_id: int) -> Gallery:
-    """The gallery with this id, which exists."""
-    return Gallery(*(await connection.execute(_GALLERY.where(GalleryRow.id == gallery_id))).one())
+    """The gallery with this id.
+
+    Raises:
+        NotFound: it was deleted, or is being.
+    """
+    row = (await connection.execute(_GALLERY.where(GalleryRow.id == gallery_id))).one_or_none()
+    if row is None:
+        raise NotFound("The gallery was deleted.")
+    return Gallery(*row)
 
 
 async def dimension(connection: AsyncConnection, model_id: str) -> int:
@@ -63,16 +93,33 @@ async def list_all(connection: AsyncConnection) -> list[Gallery]:
 
 
 async def find_or_create(connection: AsyncConnection, name: str, model_id: str) -> Gallery:
-    """The gallery called `name`; a new one starts with generation 1 under `model_id`."""
+    """The gallery called `name`; a new one starts with generation 1 under `model_id`.
+
+    Raises:
+        GalleryDeleting: the one of this name is being deleted.
+    """
     found = await find(connection, name)
     if found is None:
-        created = await connection.scalar(
-            insert_or(GalleryRow).values(name=name).on_conflict_do_nothing().returning(GalleryRow.id)
-        )
-        if created is not None:
-            await connection.execute(
-                insert(GenerationRow).values(gallery_id=created, number=1, model_id=model_id, status="ready")
-            )
+        await create(connection, name, model_id)
         found = await find(connection, name)
-        assert found is not None
+        if found is None:
+            raise GalleryDeleting(f"Gallery {name} is being deleted; try again when that job is done.")
     return found
+
+
+async def create(
+    connection: AsyncConnection, name: str, model_id: str, said: Mapping[str, Any] | None = None
+) -> int | None:
+    """Make the gallery, with generation 1 under `model_id`; its id, None when the name is taken.
+
+    Args:
+        said: of the gallery, by column.
+    """
+    created = await connection.scalar(
+        insert_or(GalleryRow).values(name=name, **(said or {})).on_conflict_do_nothing().returning(GalleryRow.id)
+    )
+    if created is not None:
+        await connection.execute(
+            insert(GenerationRow).values(gallery_id=created, number=1, model_id=model_id, status="ready")
+        )
+    return created

@@ -41,7 +41,7 @@ class Job:
 _JOB = select(
     JobRow.id,
     JobRow.kind,
-    GalleryRow.name.label("gallery"),
+    JobRow.gallery_name.label("gallery"),
     JobRow.status,
     JobRow.done,
     JobRow.total,
@@ -52,7 +52,7 @@ _JOB = select(
     JobRow.started_at,
     JobRow.finished_at,
     JobRow.parameters,
-).outerjoin(GalleryRow, GalleryRow.id == JobRow.gallery_id)
+)
 
 
 async def create(
@@ -60,9 +60,9 @@ async def create(
 ) -> Job:
     """Write down a queued job."""
     job_id = uuid.uuid4()
-    await connection.execute(
-        insert(JobRow).values(id=job_id, kind=kind, gallery_id=gallery_id, parameters=dict(parameters or {}))
-    )
+    name = select(GalleryRow.name).where(GalleryRow.id == gallery_id).scalar_subquery()
+    values = {"kind": kind, "gallery_id": gallery_id, "gallery_name": name, "parameters": dict(parameters or {})}
+    await connection.execute(insert(JobRow).values(id=job_id, **values))
     created = await find(connection, job_id)
     assert created is not None
     return created
@@ -80,7 +80,7 @@ async def list_page(
     """Up to `limit` jobs, newest first, of one gallery or of all, older than `before` (creation time, id)."""
     statement = _JOB.order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(limit)
     if gallery is not None:
-        statement = statement.where(GalleryRow.name == gallery)
+        statement = statement.where(JobRow.gallery_name == gallery)
     if before is not None:
         statement = statement.where(tuple_(JobRow.created_at, JobRow.id) < tuple_(*before))
     return [Job(**row._mapping) for row in await connection.execute(statement)]
@@ -129,6 +129,14 @@ async def request_cancel(connection: AsyncConnection, job_id: uuid.UUID) -> Job 
         )
     )
     return await find(connection, job_id)
+
+
+async def request_cancel_all(connection: AsyncConnection, gallery_id: int) -> None:
+    """Ask every job of a gallery to stop."""
+    # In one order, so that two who do this wait for one another.
+    unfinished = select(JobRow.id).where(JobRow.gallery_id == gallery_id, JobRow.finished_at.is_(None))
+    for job_id in list(await connection.scalars(unfinished.order_by(JobRow.id).with_for_update())):
+        await request_cancel(connection, job_id)
 
 
 async def finish(

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import any_, bindparam, delete, exists, insert, select, text, tuple_
+from sqlalchemy import and_, any_, bindparam, delete, exists, insert, select, text, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 from sqlalchemy.dialects.postgresql import insert as insert_or
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.errors import GalleryMoved
+from service.errors import GalleryDeleting, GalleryMoved
 from service.store import changes
 from service.store.tables import CameraRow, DescriptorRow, FrameRow, GalleryRow, TrackletRow
 
@@ -32,7 +32,7 @@ class FrameRecord:
 
 @dataclass(frozen=True)
 class NewTracklet:
-    """A tracklet about to be stored."""
+    """A tracklet about to be stored; `vector` is of `frame_cap` of its frames, or of all."""
 
     id: uuid.UUID
     camera: str
@@ -45,6 +45,7 @@ class NewTracklet:
     frames_digest: bytes
     model_id: str
     vector: bytes
+    frame_cap: int = 1
 
     def as_stored(self, gallery: str, created_at: datetime) -> "StoredTracklet":
         """The same, once it is committed."""
@@ -94,7 +95,8 @@ _TRACKLET = (
         TrackletRow.created_at,
         TrackletRow.frames_digest,
     )
-    .join(GalleryRow, GalleryRow.id == TrackletRow.gallery_id)
+    # What is in a gallery that is being deleted is not there any more, for whoever asks.
+    .join(GalleryRow, and_(GalleryRow.id == TrackletRow.gallery_id, ~GalleryRow.deleting))
     .join(CameraRow, CameraRow.id == TrackletRow.camera_id)
 )
 # Built once and of one shape for any number of ids: every search asks it, and building it would cost as much again.
@@ -167,7 +169,7 @@ async def find_frame(
             select(
                 GalleryRow.name, FrameRow.sha256, FrameRow.media_type, FrameRow.width, FrameRow.height, FrameRow.size
             )
-            .join(GalleryRow, GalleryRow.id == FrameRow.gallery_id)
+            .join(GalleryRow, and_(GalleryRow.id == FrameRow.gallery_id, ~GalleryRow.deleting))
             .where(FrameRow.tracklet_id == tracklet_id, FrameRow.position == position)
         )
     ).one_or_none()
@@ -183,6 +185,7 @@ async def store(connection: AsyncConnection, gallery_id: int, tracklet: NewTrack
     Raises:
         sqlalchemy.exc.IntegrityError: the gallery has its external id already.
         GalleryMoved: the gallery is served under another model than the tracklet was described by.
+        GalleryDeleting: the gallery is being deleted.
     """
     camera_id = await _find_or_create_camera(connection, gallery_id, tracklet.camera)
     created_at = await connection.scalar(
@@ -219,7 +222,12 @@ async def store(connection: AsyncConnection, gallery_id: int, tracklet: NewTrack
         ],
     )
     await connection.execute(
-        insert(DescriptorRow).values(tracklet_id=tracklet.id, model_id=tracklet.model_id, vector=tracklet.vector)
+        insert(DescriptorRow).values(
+            tracklet_id=tracklet.id,
+            model_id=tracklet.model_id,
+            vector=tracklet.vector,
+            frames=min(len(tracklet.frames), tracklet.frame_cap),
+        )
     )
     recorded = await changes.record(connection, gallery_id, "added", tracklet.id)
     if recorded.model_id != tracklet.model_id:
@@ -231,7 +239,8 @@ async def store(connection: AsyncConnection, gallery_id: int, tracklet: NewTrack
 
 async def _find_or_create_camera(connection: AsyncConnection, gallery_id: int, name: str) -> int:
     found = select(CameraRow.id).where(CameraRow.gallery_id == gallery_id, CameraRow.name == name)
-    camera_id = await connection.scalar(found)
+    # Waits for whoever deletes it at this moment; it is made anew then.
+    camera_id = await connection.scalar(found.with_for_update(read=True, key_share=True))
     if camera_id is None:
         camera_id = await connection.scalar(
             insert_or(CameraRow)
@@ -260,7 +269,7 @@ async def remove(connection: AsyncConnection, tracklet_id: uuid.UUID) -> Deleted
     gone = (
         await connection.execute(
             delete(TrackletRow)
-            .where(TrackletRow.id == tracklet_id, GalleryRow.id == TrackletRow.gallery_id)
+            .where(TrackletRow.id == tracklet_id, GalleryRow.id == TrackletRow.gallery_id, ~GalleryRow.deleting)
             .returning(TrackletRow.gallery_id, GalleryRow.name)
         )
     ).one_or_none()
@@ -277,13 +286,26 @@ async def lock_frames_shared(connection: AsyncConnection, gallery_id: int) -> No
     )
 
 
+async def refuse_deleting(connection: AsyncConnection, gallery_id: int) -> None:
+    """See whether files may be written for the gallery, under the lock on them.
+
+    Raises:
+        GalleryDeleting: it is being deleted, or was.
+    """
+    statement = select(GalleryRow.id).where(GalleryRow.id == gallery_id, ~GalleryRow.deleting)
+    if await connection.scalar(statement) is None:
+        raise GalleryDeleting("The gallery is being deleted; try again when that job is done.")
+
+
 async def lock_frames_exclusively(connection: AsyncConnection, gallery_id: int) -> None:
     """Until this transaction ends, nobody writes frame files of the gallery. Taken before files are removed."""
     await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _FRAMES_LOCK_CLASS + gallery_id})
 
 
 async def unreferenced(connection: AsyncConnection, gallery_id: int, hashes: Sequence[bytes]) -> list[bytes]:
-    """Those of `hashes` that no frame of the gallery refers to."""
+    """Those of `hashes` that no frame of the gallery refers to; none of them when there is no such gallery any more."""
     candidates = select(text("hash")).select_from(text("unnest(CAST(:hashes AS bytea[])) AS hash"))
     statement = candidates.where(~exists().where(FrameRow.gallery_id == gallery_id, FrameRow.sha256 == text("hash")))
+    # The folder of a gallery that was deleted may be that of another one by now, of the same name.
+    statement = statement.where(exists().where(GalleryRow.id == gallery_id))
     return list(await connection.scalars(statement, {"hashes": list(hashes)}))

@@ -31,14 +31,27 @@ class ModelRow(Table):
 
 
 class GalleryRow(Table):
-    """A named set of tracklets searched together. `change` counts its changes without gaps, in commit order."""
+    """A named set of tracklets searched together.
+
+    `change` counts its changes without gaps, in commit order; `version` the changes of what is said of it; `rules` the
+    changes of what every process keeps beside its index: cameras' time offsets, transit times, frame cap. A gallery
+    that is `deleting` is there for the job that removes it and for nobody else.
+    """
 
     __tablename__ = "galleries"
+    __table_args__ = (CheckConstraint("frame_cap >= 1", name="frame_cap"),)
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     name: Mapped[str] = mapped_column(Text, unique=True)
     change: Mapped[int] = mapped_column(BigInteger, server_default="0")
     generation: Mapped[int] = mapped_column(BigInteger, server_default="1")
+    description: Mapped[str | None] = mapped_column(Text)
+    purpose: Mapped[str | None] = mapped_column(Text)
+    legal_basis: Mapped[str | None] = mapped_column(Text)
+    frame_cap: Mapped[int | None]
+    version: Mapped[int] = mapped_column(BigInteger, server_default="1")
+    rules: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    deleting: Mapped[bool] = mapped_column(server_default="false")
     created_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
 
 
