@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from service.client_admin import AdminMethods
 from service.client_answers import parse, segment
 from service.client_errors import UnexpectedAnswerError, UnreachableError, problem_of
+from service.client_galleries import GalleryMethods
 from service.retries import RetryPolicy, retry_after_seconds
 from service.wire import Ranking, Readiness, Tracklet, TrackletPage
 
@@ -35,7 +36,10 @@ class StoredTracklet:
 
 @dataclass(frozen=True)
 class SearchOptions:
-    """Which rows a search may rank, and how many it answers; None leaves the service's default."""
+    """Which rows a search may rank, and how many it answers; None leaves the service's default.
+
+    What begins with `query_` says where and when frames were seen that are not stored: for `search_frames` only.
+    """
 
     k: int | None = None
     gallery: str | None = None
@@ -49,6 +53,11 @@ class SearchOptions:
     labels: Mapping[str, Any] | None = None
     min_frames: int | None = None
     min_score: float | None = None
+    min_time_gap_seconds: float | None = None
+    feasible_transit: bool | None = None
+    query_camera_id: str | None = None
+    query_started_at: datetime | None = None
+    query_ended_at: datetime | None = None
 
     def parameters(self) -> list[tuple[str, str]]:
         """Return them as HTTP parameters; cameras and identities repeat."""
@@ -62,7 +71,7 @@ class SearchOptions:
         return parameters
 
 
-class TfclipClient(AdminMethods):
+class TfclipClient(AdminMethods, GalleryMethods):
     """One service at one address, spoken to with one key. May be used from several threads.
 
     Requests that change nothing, deletions, and uploads that carry an `external_id` are sent again after a lost

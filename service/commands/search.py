@@ -36,6 +36,14 @@ def search(
     ] = None,
     min_frames: Annotated[int | None, typer.Option(min=1, help="Only tracklets of so many frames.")] = None,
     min_score: Annotated[float | None, typer.Option(min=-1, max=1, help="Least cosine similarity.")] = None,
+    min_time_gap_seconds: Annotated[
+        float | None,
+        typer.Option(min=0, help="Only tracklets that ended so long before the query, or began so long after."),
+    ] = None,
+    feasible_transit: Annotated[
+        bool,
+        typer.Option("--feasible-transit", help="Only what the same walking person could be: see `tfclip transits`."),
+    ] = False,
     url: Url = LOCAL_URL,
     api_key: ApiKey = None,
     as_json: AsJson = False,
@@ -56,6 +64,8 @@ def search(
         labels=_labels(label) if label else None,
         min_frames=min_frames,
         min_score=min_score,
+        min_time_gap_seconds=min_time_gap_seconds,
+        feasible_transit=feasible_transit or None,
     )
     with service_at(url, api_key) as client:
         ranking = client.search(query, options)

@@ -93,7 +93,7 @@ class Describer:
         self._database = database
         self._frame_store = frame_store
         self._models = models
-        self._frame_cap = frame_cap
+        self.usual_frame_cap = frame_cap
         self._cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self._threads = ThreadPoolExecutor(self._cores, thread_name_prefix="describe", initializer=_give_way)
         # A GPU computes one batch at a time; the other threads decode meanwhile.
@@ -105,7 +105,7 @@ class Describer:
 
     def frame_cap(self, gallery: Gallery) -> int:
         """How many frames of a tracklet of this gallery are embedded."""
-        return gallery.frame_cap or self._frame_cap
+        return gallery.frame_cap or self.usual_frame_cap
 
     async def describe(self, gallery: Gallery, tracklet_id: uuid.UUID, model_id: str) -> NDArray[np.float32]:
         """Describe one stored tracklet: (D,) float32, not normalised. Nothing is stored.

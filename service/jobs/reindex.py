@@ -24,6 +24,7 @@ from service.gallery.building import ModelGone, apply_changes
 from service.gallery.galleries import Galleries
 from service.gallery.index import GalleryIndex
 from service.jobs.describing import Describer, FramesLost, as_stored
+from service.jobs.renewing import renew
 from service.jobs.running import JobCancelled, JobRefused, RunningJob
 from service.store import changes as change_store
 from service.store import descriptors as descriptor_store
@@ -85,6 +86,8 @@ class Generations:
         gallery = await self._gallery(running)
         async with self._alone(running, gallery) as lock:
             generation = await self._generation(running, gallery)
+            if not generation.serving:
+                await renew(running, self._database, self._galleries, self._describer, gallery, generation.model_id)
             return await self._serve(running, gallery, generation, lock)
 
     async def activate(self, running: RunningJob) -> dict[str, Any]:
