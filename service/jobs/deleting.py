@@ -49,12 +49,16 @@ async def start(database: Database, jobs: JobQueue, name: str) -> Job:
         found = await store.find_for_deletion(connection, name)
         if found is None or found.job_runs:
             raise NotFound(f"There is no gallery {name!r}.")
-        # Jobs first, and the gallery's row last, as everybody locks them.
-        await job_store.request_cancel_all(connection, found.id)
+        others = await job_store.unfinished(connection, found.id)
         parameters = {"gallery_id": found.id, "tracklets": await store.count_tracklets(connection, found.id)}
         job = await jobs.enqueue(connection, DELETE_GALLERY, found.id, parameters)
         if not await store.mark_deleting(connection, found.id) and not found.deleting:
             raise NotFound(f"There is no gallery {name!r}.")
+    for other in others:
+        # Not in that transaction: some lock their job's row first, and some the gallery's. Those that are not reached
+        # find the gallery gone.
+        async with database.transaction() as connection:
+            await job_store.request_cancel(connection, other)
     return job
 
 

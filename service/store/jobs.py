@@ -131,12 +131,10 @@ async def request_cancel(connection: AsyncConnection, job_id: uuid.UUID) -> Job 
     return await find(connection, job_id)
 
 
-async def request_cancel_all(connection: AsyncConnection, gallery_id: int) -> None:
-    """Ask every job of a gallery to stop."""
-    # In one order, so that two who do this wait for one another.
-    unfinished = select(JobRow.id).where(JobRow.gallery_id == gallery_id, JobRow.finished_at.is_(None))
-    for job_id in list(await connection.scalars(unfinished.order_by(JobRow.id).with_for_update())):
-        await request_cancel(connection, job_id)
+async def unfinished(connection: AsyncConnection, gallery_id: int) -> list[uuid.UUID]:
+    """Ids of the gallery's jobs that are not over."""
+    statement = select(JobRow.id).where(JobRow.gallery_id == gallery_id, JobRow.finished_at.is_(None))
+    return list(await connection.scalars(statement.order_by(JobRow.id)))
 
 
 async def finish(
