@@ -200,6 +200,7 @@ class Galleries:
         """A gallery that was deleted leaves memory, and its snapshot the disk."""
         if self._served.get(served.name) is served:
             del self._served[served.name]
+            self._known = None if self._known is None else self._known - {served.name}
         self._snapshots.forget(served.id, served.loaded.generation)
 
     def open_soon(self, name: str) -> asyncio.Task[ServedGallery]:

@@ -16,6 +16,7 @@ from service.gallery.served import Loaded
 from service.gallery.times import NO_TIME
 from service.ingest.uploads import Uploads
 from service.metrics import Metrics
+from service.store import galleries as gallery_store
 from service.store import models as model_store
 from service.store import tracklets as store
 from service.store.cameras import Rules
@@ -165,14 +166,14 @@ class Search:
                 async with self._database.reading() as connection:
                     rows = await store.find_many(connection, [hit.tracklet_id for hit in hits])
                     model = await self._model(connection, loaded.model_id)
+                    if not rows:
+                        # Rows of a gallery that another process began to delete are not found; is that why?
+                        await gallery_store.get(connection, options.gallery)
             present = [(hit, rows[hit.tracklet_id]) for hit in hits if hit.tracklet_id in rows]
             if len(present) >= question.k or len(hits) < wanted:
                 break
             # Another process deleted some a moment ago: the next ones belong in their places.
             wanted = question.k + len(hits) - len(present)
-        if not present:
-            # Rows of a gallery that another process began to delete are not found; one look tells whether that is why.
-            await self._galleries.renewed(options.gallery)
         places = enumerate(present[: question.k], start=1)
         results = [RankedTracklet(rank, hit.score, row) for rank, (hit, row) in places]
         return Answer(results, model, loaded.generation)

@@ -277,7 +277,8 @@ class Checker:
         """Those of the tracklets whose descriptor is not what their frames give."""
         async with self._database.reading() as connection:
             # What was described before the frame cap was changed is right as it is.
-            frames = await descriptor_store.frames_of(connection, model_id, ids)
+            frames = dict.fromkeys(ids, self._describer.usual_frame_cap)
+            frames |= await descriptor_store.frames_of(connection, model_id, ids)
         found = await self._describer.describe_many(gallery, ids, model_id, frames_of=frames)
         async with self._database.reading() as connection:
             stored = await store.vectors_of(connection, model_id, list(found.vectors))
