@@ -68,6 +68,11 @@ class Metrics:
         """Read the queue's length from `load` whenever metrics are read."""
         self._queue.set_function(load)
 
+    def forget_galleries(self) -> None:
+        """Begin anew: galleries that were deleted are shown no more."""
+        self._rows.clear()
+        self._lag.clear()
+
     def show_gallery(self, gallery: str, tracklets: int, lag_seconds: float) -> None:
         """Note the state of a gallery's index."""
         self._rows.labels(gallery).set(tracklets)

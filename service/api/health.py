@@ -37,6 +37,7 @@ async def readyz(response: Response, service: ServiceDep) -> Readiness:
 @router.get("/metrics", operation_id="metrics", response_class=Response)
 async def metrics(service: ServiceDep) -> Response:
     """Metrics in Prometheus' text format."""
+    service.metrics.forget_galleries()
     for served in service.galleries.served():
         service.metrics.show_gallery(served.name, len(served.index), service.galleries.lag_seconds(served))
     return Response(service.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -146,6 +146,7 @@ def test_a_deleted_gallery_leaves_nothing_and_another_one_is_untouched(
         assert connection.execute(query).fetchone() == (0,)
         query = "SELECT count(*) FROM descriptors WHERE tracklet_id = ANY(%s)"
         assert connection.execute(query, (ids,)).fetchone() == (0,)
+    assert gone not in client.get("/metrics").text
     # The name is free: what is stored under it knows nothing of what was there.
     assert client.get(f"/galleries/{gone}").status_code == 404
     new = upload(running_service, 1, gallery=gone, camera_id="c1", external_id="1")
