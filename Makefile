@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-slow lint bench constraints clean
+.PHONY: install demo test test-slow lint openapi bench constraints clean
 
 install: $(STAMP)
 
@@ -30,6 +30,11 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m service.store.check
+	$(BIN)/python -m service.openapi | cmp - docs/openapi.json || { echo "run: make openapi"; exit 1; }
+
+# The description of the HTTP interface, as it is committed.
+openapi: install
+	$(BIN)/python -m service.openapi > docs/openapi.json
 
 bench: install
 	$(BIN)/python -m benchmarks

@@ -1,4 +1,4 @@
-"""How far descriptors are from one another: cosine distance, and distances re-ranked by shared neighbours."""
+"""How far descriptors are from one another: cosine distance, query expansion, distances by shared neighbours."""
 
 from collections.abc import Iterator
 from typing import Protocol
@@ -47,6 +47,38 @@ def row_slices(count: int) -> Iterator[slice]:
 def unit_length(descriptors: Tensor) -> Tensor:
     """Return (N, D) float32 with rows of length 1; a row of zeros stays."""
     return F.normalize(descriptors.float(), dim=1)
+
+
+def expanded_queries(query: Tensor, gallery: Tensor, count: int, *, copies: Tensor | None = None) -> Tensor:
+    """Average query expansion (Chum et al., Total Recall, ICCV 2007): each query's mean with its nearest tracklets.
+
+    Args:
+        query: (Q, D) float, need not be normalised.
+        gallery: (G, D) float, on the same device.
+        count: nearest by cosine that are averaged with the query, all with length 1; all of them where there are fewer.
+        copies: (Q,) int64, the gallery row that is the query itself and is not counted again, -1 where there is none.
+
+    Returns:
+        (Q, D) float32, not normalised.
+
+    Raises:
+        ValueError: the shapes do not fit, a number is not finite, or count < 1.
+    """
+    if count < 1:
+        raise ValueError(f"count is {count}, expected >= 1")
+    distances = CosineDistances(query, gallery)
+    query, gallery = unit_length(query), unit_length(gallery)
+    expanded = []
+    for rows in row_slices(len(query)):
+        near = distances[rows]
+        if copies is not None:
+            row, copy = torch.arange(len(near), device=near.device), copies[rows].to(near.device)
+            near[row[copy >= 0], copy[copy >= 0]] = torch.inf
+        found = near.topk(min(count, near.shape[1]), dim=1, largest=False)
+        taken = found.values.isfinite().float()
+        total = query[rows] + (gallery[found.indices] * taken.unsqueeze(2)).sum(1)
+        expanded.append(total / (1 + taken.sum(1, keepdim=True)))
+    return torch.cat(expanded)
 
 
 def k_reciprocal_distances(

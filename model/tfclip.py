@@ -1,6 +1,7 @@
 """TFCLIP: frames of one clip -> features -> descriptor."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +38,27 @@ class TrackletFeatures:
     def descriptor(self) -> Tensor:
         """(B, D): [u, v] or [u, v, g], not normalised (method.md 2.6)."""
         return torch.cat([self.u, self.v] if self.g is None else [self.u, self.v, self.g], dim=1)
+
+    @property
+    def frame_descriptors(self) -> Tensor:
+        """(B, T, D): the same of each frame, [u_f, v_f] or [u_f, v_f, g_f]; their mean over frames is `descriptor`.
+
+        With a fusion other than `mean`, v is no mean of the frames' v_f.
+        """
+        parts = [self.u_frames, self.v_frames]
+        return torch.cat(parts if self.g_frames is None else [*parts, self.g_frames], dim=2)
+
+
+class ClipDescriptors(NamedTuple):
+    """Descriptors of B clips, not normalised, and of each of their T frames.
+
+    Attributes:
+        clips: (B, D).
+        frames: (B, T, D); their mean over T is `clips`, except where v is fused otherwise (method.md 7.4).
+    """
+
+    clips: Tensor
+    frames: Tensor
 
 
 class TFCLIP(nn.Module):
@@ -101,12 +123,24 @@ class TFCLIP(nn.Module):
         Arguments and errors are those of `forward`. A tracklet of several clips: describe every clip, then
         `mean_of_clips`. Where the config says so, the mirror image counts too, and the whole is whitened.
         """
+        return self.describe_frames(frames, cameras).clips
+
+    @torch.no_grad()
+    def describe_frames(self, frames: Tensor, cameras: Tensor | None = None) -> ClipDescriptors:
+        """Describe B clips as `describe` does, and in the same pass every frame of them.
+
+        A frame's descriptor is [u_f, v_f, g_f] of method.md 2.1, mirrored and whitened as the clip's. g_f is that after
+        Temporal Memory Diffusion, so it has seen the other frames of the clip; u_f and v_f have not.
+        """
         features: TrackletFeatures = self(frames, cameras)
-        descriptor = features.descriptor
+        descriptors, of_frames = features.descriptor, features.frame_descriptors
         if self.config.mirrored:
             mirrored: TrackletFeatures = self(frames.flip(-1), cameras)
-            descriptor = (descriptor + mirrored.descriptor) / 2
-        return descriptor if self.whitening is None else self.whitening(descriptor)
+            descriptors = (descriptors + mirrored.descriptor) / 2
+            of_frames = (of_frames + mirrored.frame_descriptors) / 2
+        if self.whitening is not None:
+            descriptors, of_frames = self.whitening(descriptors), self.whitening(of_frames)
+        return ClipDescriptors(descriptors, of_frames)
 
     def _check_inputs(self, frames: Tensor, cameras: Tensor | None) -> None:
         image = (3, self.image.height, self.image.width)

@@ -28,7 +28,7 @@ class Whitening(nn.Module):
         self.register_buffer("matrix", torch.eye(dimension))
 
     def forward(self, descriptors: Tensor) -> Tensor:
-        """Map (B, D) to (B, D)."""
+        """Map (..., D) to (..., D)."""
         return (descriptors - self.mean) @ self.matrix
 
 

@@ -6,12 +6,13 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from service.api import admin, cameras, galleries, generations, health, integrity, jobs, keys, models, search, tracklets
-from service.api.middleware import BodyLimit, RequestContext
-from service.api.problems import Problem, install_problem_handlers
+from service.api.description import complete
+from service.api.middleware import BodyLimit, RequestContext, UriLimit
+from service.api.problems import install_problem_handlers
+from service.api.routers import ROUTERS
+from service.assembly import start
 from service.errors import StartupError
 from service.metrics import Metrics
-from service.runtime import Service
 from service.settings import Settings
 
 _DESCRIPTION = """
@@ -32,7 +33,7 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         try:
-            service = await Service.start(settings, metrics)
+            service = await start(settings, metrics)
         except StartupError as error:
             app.state.startup_error = error
             raise
@@ -52,39 +53,24 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.startup_error = None
-    for router in (
-        tracklets.router,
-        search.router,
-        galleries.router,
-        cameras.router,
-        admin.router,
-        generations.router,
-        models.router,
-        integrity.router,
-        keys.router,
-        jobs.router,
-        health.router,
-    ):
+    for router in ROUTERS:
         app.include_router(router)
     install_problem_handlers(app)
-    _document_problems(app)
+    _complete_description(app)
     # The last one added is the outermost: a refused body has a request id too.
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes, model_limit=settings.max_model_bytes)
+    app.add_middleware(UriLimit, limit=settings.max_uri_bytes)
     app.add_middleware(RequestContext, metrics=metrics)
     return app
 
 
-def _document_problems(app: FastAPI) -> None:
-    """Put the schema that the endpoints' error answers refer to into the OpenAPI document."""
+def _complete_description(app: FastAPI) -> None:
+    """Make the OpenAPI document whole when it is first asked for."""
     generate = app.openapi
 
     def openapi() -> dict[str, object]:
         if app.openapi_schema is None:
-            document = generate()
-            schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-            schemas = document.setdefault("components", {}).setdefault("schemas", {})
-            schemas.update(schema.pop("$defs", {}))
-            schemas["Problem"] = schema
+            complete(generate())
         return app.openapi_schema or {}
 
     app.openapi = openapi  # type: ignore[method-assign]

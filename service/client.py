@@ -2,8 +2,9 @@
 
 import json
 import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
 from types import TracebackType
@@ -13,17 +14,21 @@ import httpx
 from pydantic import BaseModel
 
 from service.client_admin import AdminMethods
-from service.client_answers import parse, segment
+from service.client_answers import frame_parts, parse, segment
+from service.client_calibration import CalibrationMethods
 from service.client_errors import UnexpectedAnswerError, UnreachableError, problem_of
+from service.client_evidence import EvidenceMethods
 from service.client_galleries import GalleryMethods
+from service.client_identities import IdentityMethods
+from service.client_options import SearchOptions as SearchOptions
+from service.client_search import SearchMethods
 from service.retries import RetryPolicy, retry_after_seconds
-from service.wire import Ranking, Readiness, Tracklet, TrackletPage
+from service.wire import Readiness, Tracklet, TrackletPage
 
 Answer = TypeVar("Answer", bound=BaseModel)
 DEFAULT_URL = "http://127.0.0.1:8000"
 PATIENT = RetryPolicy()
 _BUSY = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE)
-_IMAGE_TYPES = {b"\xff\xd8": "jpeg", b"\x89P": "png", b"RI": "webp"}
 
 
 @dataclass(frozen=True)
@@ -34,49 +39,18 @@ class StoredTracklet:
     created: bool
 
 
-@dataclass(frozen=True)
-class SearchOptions:
-    """Which rows a search may rank, and how many it answers; None leaves the service's default.
-
-    What begins with `query_` says where and when frames were seen that are not stored: for `search_frames` only.
-    """
-
-    k: int | None = None
-    gallery: str | None = None
-    camera_id: Sequence[str] = ()
-    exclude_camera_id: Sequence[str] = ()
-    exclude_query_camera: bool | None = None
-    started_after: datetime | None = None
-    ended_before: datetime | None = None
-    identity: Sequence[str] = ()
-    identity_known: bool | None = None
-    labels: Mapping[str, Any] | None = None
-    min_frames: int | None = None
-    min_score: float | None = None
-    min_time_gap_seconds: float | None = None
-    feasible_transit: bool | None = None
-    query_camera_id: str | None = None
-    query_started_at: datetime | None = None
-    query_ended_at: datetime | None = None
-
-    def parameters(self) -> list[tuple[str, str]]:
-        """Return them as HTTP parameters; cameras and identities repeat."""
-        parameters: list[tuple[str, str]] = []
-        for option in fields(self):
-            value = getattr(self, option.name)
-            if option.name in ("camera_id", "exclude_camera_id", "identity"):
-                parameters += [(option.name, one) for one in value]
-            elif value is not None:
-                parameters.append((option.name, _as_text(value)))
-        return parameters
-
-
-class TfclipClient(AdminMethods, GalleryMethods):
+class TfclipClient(
+    SearchMethods,
+    CalibrationMethods,
+    EvidenceMethods,
+    GalleryMethods,
+    IdentityMethods,
+    AdminMethods,
+):
     """One service at one address, spoken to with one key. May be used from several threads.
 
-    Requests that change nothing, deletions, and uploads that carry an `external_id` are sent again after a lost
-    connection, 429 or 503. An upload without `external_id`, a new key and a new job are sent once: the service could
-    not tell the second from the first.
+    Requests are sent again after a lost connection, 429 or 503. Those that create carry an `Idempotency-Key`, by which
+    the service tells the second from the first. Weights, and the purge of a generation, are sent once.
 
     Every method raises `ApiProblem` when the service refuses, `UnreachableError` when there is no answer, and
     `UnexpectedAnswerError` when something else than the service answered.
@@ -137,9 +111,9 @@ class TfclipClient(AdminMethods, GalleryMethods):
         response = self._send(
             "POST",
             "/tracklets",
-            repeatable=external_id is not None,
+            once=True,
             data={"metadata": json.dumps(given)},
-            files=_frame_parts(frames),
+            files=frame_parts(frames),
         )
         return StoredTracklet(parse(Tracklet, response), created=response.status_code == httpx.codes.CREATED)
 
@@ -163,16 +137,6 @@ class TfclipClient(AdminMethods, GalleryMethods):
         """Delete one tracklet; searches no longer find it once this returns."""
         self._send("DELETE", f"/tracklets/{segment(tracklet_id)}", gone_is_done=True)
 
-    def search(self, query_id: str, options: SearchOptions | None = None) -> Ranking:
-        """Rank the gallery against a stored tracklet, which is never in its own ranking."""
-        parameters = [("query_id", query_id), *(options or SearchOptions()).parameters()]
-        return parse(Ranking, self._send("GET", "/search", params=parameters))
-
-    def search_frames(self, frames: Sequence[bytes], options: SearchOptions | None = None) -> Ranking:
-        """Rank the gallery against frames that are not stored."""
-        parameters = (options or SearchOptions()).parameters()
-        return parse(Ranking, self._send("POST", "/search", params=parameters, files=_frame_parts(frames)))
-
     def ready(self) -> Readiness:
         """Return whether the service is ready now. It is asked once, without retries."""
         try:
@@ -190,9 +154,18 @@ class TfclipClient(AdminMethods, GalleryMethods):
             return Readiness(status="not ready", reasons=[str(problem_of(response))])
 
     def _send(
-        self, method: str, path: str, *, repeatable: bool = True, gone_is_done: bool = False, **content: Any
+        self,
+        method: str,
+        path: str,
+        *,
+        repeatable: bool = True,
+        once: bool = False,
+        gone_is_done: bool = False,
+        **content: Any,
     ) -> httpx.Response:
         lost = False
+        if once:
+            content["headers"] = {"Idempotency-Key": str(uuid.uuid4())} | content.get("headers", {})
         for attempt in count(1):
             try:
                 response = self._http.request(method, f"{self.url}{path}", **content)
@@ -208,27 +181,15 @@ class TfclipClient(AdminMethods, GalleryMethods):
                 if response.is_success or (gone_is_done and lost and response.status_code == httpx.codes.NOT_FOUND):
                     return response
                 asked = retry_after_seconds(response.headers.get("Retry-After"))
-                delay = self._retries.delay(attempt, asked) if repeatable and response.status_code in _BUSY else None
+                # 409 with a time: the first of two requests under one idempotency key is not answered yet.
+                busy = response.status_code in _BUSY or (
+                    response.status_code == httpx.codes.CONFLICT and asked is not None
+                )
+                delay = self._retries.delay(attempt, asked) if repeatable and busy else None
                 if delay is None:
                     raise problem_of(response)
             time.sleep(delay)
         raise AssertionError("unreachable")
-
-
-def _frame_parts(frames: Sequence[bytes]) -> list[tuple[str, tuple[str, bytes, str]]]:
-    kinds = [_IMAGE_TYPES.get(frame[:2], "octet-stream") for frame in frames]
-    return [
-        ("frames", (f"{n:05d}", frame, f"image/{kind}" if kind != "octet-stream" else f"application/{kind}"))
-        for n, (frame, kind) in enumerate(zip(frames, kinds, strict=True))
-    ]
-
-
-def _as_text(value: object) -> str:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, Mapping):
-        return json.dumps(dict(value))
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _no_answer(url: str, error: Exception) -> str:

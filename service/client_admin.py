@@ -2,12 +2,11 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, BinaryIO
-
-import httpx
+from typing import BinaryIO
 
 from service.client_answers import parse, segment
 from service.client_errors import JobTimeoutError
+from service.client_sending import Sender
 from service.wire import (
     Generation,
     GenerationPage,
@@ -22,19 +21,14 @@ from service.wire import (
 )
 
 
-class AdminMethods:
+class AdminMethods(Sender):
     """Mixed into `TfclipClient`, which sends."""
-
-    def _send(
-        self, method: str, path: str, *, repeatable: bool = True, gone_is_done: bool = False, **content: Any
-    ) -> httpx.Response:
-        raise NotImplementedError
 
     def reindex(self, gallery: str | None = None, model_id: str | None = None) -> Job:
         """Start to build a gallery's next generation, under its present model or another one."""
         given = {"gallery": gallery, "model_id": model_id}
         body = {name: value for name, value in given.items() if value is not None}
-        return parse(Job, self._send("POST", "/admin/reindex", repeatable=False, json=body))
+        return parse(Job, self._send("POST", "/admin/reindex", once=True, json=body))
 
     def list_generations(self, gallery: str | None = None) -> Iterator[Generation]:
         """Yield generations, newest first, of one gallery or of all."""
@@ -43,7 +37,7 @@ class AdminMethods:
     def activate_generation(self, generation_id: int) -> Job:
         """Start to make a generation the serving one."""
         path = f"/admin/generations/{segment(generation_id)}/activate"
-        return parse(Job, self._send("POST", path, repeatable=False))
+        return parse(Job, self._send("POST", path, once=True))
 
     def purge_generation(self, generation_id: int) -> Job:
         """Start to remove a generation that does not serve."""
@@ -89,7 +83,7 @@ class AdminMethods:
     def repair(self, gallery: str | None = None) -> Job:
         """Start to compare everything of a gallery and to mend what can be."""
         body = {} if gallery is None else {"gallery": gallery}
-        return parse(Job, self._send("POST", "/admin/repair", repeatable=False, json=body))
+        return parse(Job, self._send("POST", "/admin/repair", once=True, json=body))
 
     def list_jobs(self, gallery: str | None = None) -> Iterator[Job]:
         """Yield jobs, newest first, of one gallery or of all."""
@@ -126,10 +120,24 @@ class AdminMethods:
                 raise JobTimeoutError(f"job {job_id} was still {job.status} after {timeout_seconds:g} s")
             time.sleep(poll_seconds)
 
-    def create_key(self, name: str, scopes: Sequence[str]) -> NewKey:
-        """Make an API key; the answer is the only place where its secret ever appears."""
-        body = {"name": name, "scopes": list(scopes)}
-        return parse(NewKey, self._send("POST", "/admin/keys", repeatable=False, json=body))
+    def create_key(
+        self,
+        name: str,
+        scopes: Sequence[str],
+        *,
+        requests_per_minute: int | None = None,
+        max_tracklets: int | None = None,
+    ) -> NewKey:
+        """Make an API key; the answer is the only place where its secret ever appears.
+
+        Args:
+            requests_per_minute, max_tracklets: its limits; None leaves the service's default, 0 is no limit.
+        """
+        limits = {"requests_per_minute": requests_per_minute, "max_tracklets": max_tracklets}
+        body = {"name": name, "scopes": list(scopes)} | {
+            limit: value for limit, value in limits.items() if value is not None
+        }
+        return parse(NewKey, self._send("POST", "/admin/keys", once=True, json=body))
 
     def list_keys(self) -> list[Key]:
         """Return all keys, revoked ones too."""
@@ -142,17 +150,14 @@ class AdminMethods:
             if cursor is None:
                 return keys
 
+    def get_key(self, key_id: str) -> Key:
+        """Return one key and what it has stored."""
+        return parse(Key, self._send("GET", f"/admin/keys/{segment(key_id)}"))
+
+    def change_key(self, key_id: str, **changes: str | int | None) -> Key:
+        """Change `name`, `requests_per_minute` or `max_tracklets` of a key; None takes the service's default again."""
+        return parse(Key, self._send("PATCH", f"/admin/keys/{segment(key_id)}", json=changes))
+
     def revoke_key(self, key_id: str) -> None:
         """Take a key out of force."""
         self._send("DELETE", f"/admin/keys/{segment(key_id)}", gone_is_done=True)
-
-    def _pages(self, kind: type[Any], path: str, gallery: str | None) -> Iterator[Any]:
-        cursor: str | None = None
-        while True:
-            given = {"gallery": gallery, "cursor": cursor}
-            parameters = [(name, value) for name, value in given.items() if value is not None]
-            page = parse(kind, self._send("GET", path, params=parameters))
-            yield from page.items
-            cursor = page.next_cursor
-            if cursor is None:
-                return

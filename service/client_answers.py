@@ -1,5 +1,6 @@
-"""Reading the service's answers, for the client."""
+"""Reading the service's answers and writing what is sent, for the client."""
 
+from collections.abc import Sequence
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from service.client_errors import UnexpectedAnswerError
 
 Answer = TypeVar("Answer", bound=BaseModel)
+_IMAGE_TYPES = {b"\xff\xd8": "jpeg", b"\x89P": "png", b"RI": "webp"}
 
 
 def parse(kind: type[Answer], response: httpx.Response) -> Answer:
@@ -31,3 +33,12 @@ def parse(kind: type[Answer], response: httpx.Response) -> Answer:
 def segment(identifier: object) -> str:
     """An identifier as one segment of a path."""
     return quote(str(identifier), safe="")
+
+
+def frame_parts(frames: Sequence[bytes], field: str = "frames") -> list[tuple[str, tuple[str, bytes, str]]]:
+    """Image files as parts of a multipart body, in their order."""
+    kinds = [_IMAGE_TYPES.get(frame[:2], "octet-stream") for frame in frames]
+    return [
+        (field, (f"{n:05d}", frame, f"image/{kind}" if kind != "octet-stream" else f"application/{kind}"))
+        for n, (frame, kind) in enumerate(zip(frames, kinds, strict=True))
+    ]

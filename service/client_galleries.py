@@ -3,23 +3,14 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import httpx
-
 from service.client_answers import parse, segment
+from service.client_sending import Sender
 from service.wire import Job
 from service.wire_galleries import Camera, CameraPage, Gallery, GalleryPage, Transits
 
 
-class GalleryMethods:
+class GalleryMethods(Sender):
     """Mixed into `TfclipClient`, which sends."""
-
-    def _send(
-        self, method: str, path: str, *, repeatable: bool = True, gone_is_done: bool = False, **content: Any
-    ) -> httpx.Response:
-        raise NotImplementedError
-
-    def _pages(self, kind: type[Any], path: str, gallery: str | None) -> Iterator[Any]:
-        raise NotImplementedError
 
     def create_gallery(
         self,
@@ -33,7 +24,7 @@ class GalleryMethods:
         """Make an empty gallery under the service's default model."""
         said = {"description": description, "purpose": purpose, "legal_basis": legal_basis, "frame_cap": frame_cap}
         body = {"name": name} | {field: value for field, value in said.items() if value is not None}
-        return parse(Gallery, self._send("POST", "/galleries", repeatable=False, json=body))
+        return parse(Gallery, self._send("POST", "/galleries", once=True, json=body))
 
     def list_galleries(self) -> Iterator[Gallery]:
         """Yield galleries, oldest first."""

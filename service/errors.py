@@ -73,6 +73,12 @@ class BodyTooLarge(ServiceError):
     status, code, title = 413, "body_too_large", "The body is too large"
 
 
+class UriTooLong(ServiceError):
+    """Path and query string are over `TFCLIP_MAX_URI_BYTES`."""
+
+    status, code, title = 414, "uri_too_long", "The address is too long"
+
+
 class Unauthorized(ServiceError):
     """No key, or a key that is not known."""
 
@@ -115,8 +121,20 @@ class CameraInUse(ServiceError):
     status, code, title = 409, "camera_in_use", "The camera is in use"
 
 
+class IdempotencyKeyReused(ServiceError):
+    """Another request was sent under the same `Idempotency-Key`."""
+
+    status, code, title = 422, "idempotency_key_reused", "The idempotency key belongs to another request"
+
+
+class IdempotencyInProgress(ServiceError):
+    """The first request under the same `Idempotency-Key` is still worked on."""
+
+    status, code, title = 409, "idempotency_in_progress", "The same request is being worked on"
+
+
 class PreconditionFailed(ServiceError):
-    """What the request changes is not any more what its sender saw."""
+    """What the request wants to change is not what its `If-Match` names."""
 
     status, code, title = 412, "precondition_failed", "It was changed meanwhile"
 
@@ -125,6 +143,42 @@ class ModelConflict(ServiceError):
     """The request names a model that this gallery is not indexed under."""
 
     status, code, title = 409, "model_conflict", "Descriptors of different models are never compared"
+
+
+class CursorExpired(ServiceError):
+    """The cursor of a search is of another query, other options or another generation."""
+
+    status, code, title = 409, "cursor_expired", "The cursor does not go on with this ranking"
+
+
+class IdentityExists(ServiceError):
+    """The gallery has an identity of this name already."""
+
+    status, code, title = 409, "identity_exists", "The name is taken"
+
+
+class IdentityConflict(ServiceError):
+    """What is asked contradicts what is known of who is who."""
+
+    status, code, title = 409, "identity_conflict", "It contradicts what is known"
+
+
+class IdentityMerged(ServiceError):
+    """The identity was merged into another one, and cannot be changed by itself."""
+
+    status, code, title = 409, "identity_merged", "The identity was merged into another one"
+
+
+class MergeUndone(ServiceError):
+    """The merge to undo is undone already."""
+
+    status, code, title = 409, "merge_undone", "The merge is undone already"
+
+
+class TooManyTracklets(ServiceError):
+    """More tracklets without an identity than proposals are made of."""
+
+    status, code, title = 422, "too_many_tracklets", "There are too many tracklets without an identity"
 
 
 class InvalidWeights(ServiceError):
@@ -139,10 +193,28 @@ class ModelInUse(ServiceError):
     status, code, title = 409, "model_in_use", "The model is in use"
 
 
+class FramesUnreadable(ServiceError):
+    """Stored frames that an answer is computed from are not on disk as they were stored."""
+
+    status, code, title = 409, "frames_lost", "Frames are missing or damaged"
+
+
 class InsufficientStorage(ServiceError):
     """The disk is full."""
 
     status, code, title = 507, "insufficient_storage", "The disk is full"
+
+
+class QuotaExceeded(ServiceError):
+    """The caller's key has stored as many tracklets as it may."""
+
+    status, code, title = 507, "quota_exceeded", "The key's quota is used up"
+
+
+class RateLimited(ServiceError):
+    """The caller's key has sent as many requests as it may for now."""
+
+    status, code, title = 429, "rate_limited", "Too many requests"
 
 
 class JobFinished(ServiceError):
@@ -185,7 +257,7 @@ class IndexNotReady(Unavailable):
 
 
 class GalleryMoved(Unavailable):
-    """The gallery was switched to another model while the request was worked on."""
+    """The gallery came to want descriptors of other models while the request was worked on."""
 
     code, title = "gallery_moved", "The gallery was switched to another model"
 

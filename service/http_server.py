@@ -14,8 +14,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from service.settings import Settings
 
-# Long query strings are for the application to refuse, in its own words; the default of 64 KiB would cut them off.
-_MAX_HEADER_BYTES = 1024 * 1024
+# Long addresses are for the application to refuse, in its own words; the default of 64 KiB would cut them off.
+_MAX_HEADER_BYTES = 256 * 1024
 
 
 class GracefulServer(uvicorn.Server):

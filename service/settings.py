@@ -55,6 +55,7 @@ class Settings(BaseSettings):
 
     # Limits on what one upload may hold.
     max_body_bytes: Annotated[int, Field(ge=1024)] = 64 * MEBIBYTE
+    max_uri_bytes: Annotated[int, Field(ge=1024)] = Field(default=64 * 1024, description="path and query string")
     max_frames: Annotated[int, Field(ge=1, le=100_000)] = Field(default=256, description="frames in one tracklet")
     max_frame_bytes: Annotated[int, Field(ge=1024)] = 8 * MEBIBYTE
     max_frame_side: Annotated[int, Field(ge=16)] = Field(default=4096, description="pixels")
@@ -69,6 +70,20 @@ class Settings(BaseSettings):
     )
     max_uploads: Annotated[int, Field(ge=1)] = Field(default=32, description="requests with a body, read at a time")
 
+    # Limits on what one search may ask for.
+    max_rerank_top: Annotated[int, Field(ge=1, le=10_000)] = Field(default=1000, description="rows re-ranked")
+    max_batch_queries: Annotated[int, Field(ge=1, le=1000)] = Field(default=100, description="queries in one batch")
+    max_export_places: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        default=10_000, description="places in one CSV or JSON export"
+    )
+    max_sheet_places: Annotated[int, Field(ge=1, le=500)] = Field(default=50, description="places on a contact sheet")
+    # What one key may use; a key's own limits win over these.
+    requests_per_minute: Annotated[int, Field(ge=0, le=1_000_000)] = Field(default=0, description="0: no limit")
+    max_tracklets: Annotated[int, Field(ge=0)] = Field(default=0, description="stored by one key; 0: no limit")
+    idempotency_seconds: Annotated[float, Field(ge=60, le=2_592_000)] = Field(
+        default=86_400.0, description="for how long an Idempotency-Key and its answer are remembered"
+    )
+
     max_model_bytes: Annotated[int, Field(ge=1024)] = Field(default=2048 * MEBIBYTE, description="one weights file")
 
     # Embedding.
@@ -78,7 +93,12 @@ class Settings(BaseSettings):
     frame_cap: Annotated[int, Field(ge=1)] = Field(
         default=16, description="frames of a tracklet that are embedded, spread evenly; all are stored"
     )
-    batch_clips: Annotated[int, Field(ge=1)] = Field(default=16, description="clips computed together at most")
+    batch_clips: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="clips computed together at most; 2 on a CPU, where that is fastest, 16 on a GPU"
+    )
+    min_purity: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.65, description="a tracklet below is flagged as a possible identity switch; 0 flags none"
+    )
     queue_clips: Annotated[int, Field(ge=1)] = Field(default=256, description="clips waiting at most; then 503")
     decode_threads: Annotated[int, Field(ge=1)] = Field(default_factory=lambda: max(2, os.cpu_count() or 2))
 
@@ -91,8 +111,15 @@ class Settings(BaseSettings):
         default=5.0, description="an index that is behind for longer does not answer"
     )
     poll_seconds: Annotated[float, Field(gt=0)] = Field(default=1.0, description="how often an index looks for changes")
+    recall_share: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.001, description="share of searches that are answered again by brute force, for a metric"
+    )
     snapshot_seconds: Annotated[float, Field(gt=0)] = Field(
         default=60.0, description="least time between two snapshots of a changing index"
+    )
+
+    max_proposal_tracklets: Annotated[int, Field(ge=1, le=50_000)] = Field(
+        default=4000, description="tracklets without an identity that proposals cluster at most; 16 bytes for each two"
     )
 
     @field_validator("data_dir")
@@ -100,7 +127,7 @@ class Settings(BaseSettings):
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().resolve()
 
-    @field_validator("weights", "database_url", "admin_key", mode="before")
+    @field_validator("weights", "database_url", "admin_key", "batch_clips", mode="before")
     @classmethod
     def _empty_means_unset(cls, value: object) -> object:
         # Compose files and shells pass unset variables on as empty strings.

@@ -22,8 +22,11 @@ class Tracklet(_Answer):
     ended_at: datetime | None = None
     labels: dict[str, Any] = {}
     frame_count: int
+    purity: float | None = None
+    possible_identity_switch: bool | None = None
     model_id: str | None = None
     created_at: datetime
+    version: int | None = None
     thumbnail_url: str | None = None
     frame_urls: list[str] = []
 
@@ -36,17 +39,31 @@ class TrackletPage(_Answer):
 
 
 class Match(_Answer):
-    """One line of a ranking; `score` is a cosine similarity."""
+    """One line of a ranking.
+
+    `score` is a cosine similarity, `probability` that it is the same person where the gallery is calibrated, and
+    `rerank_distance` what a re-ranked answer is ordered by.
+    """
 
     rank: int
     tracklet_id: str
     score: float
+    rerank_distance: float | None = None
     camera_id: str
     identity: str | None = None
     external_id: str | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
     thumbnail_url: str | None = None
+    probability: float | None = None
+
+
+class CalibrationReference(_Answer):
+    """The calibration behind an answer; a stale one says nothing but why."""
+
+    id: str
+    stale: bool
+    reason: str | None = None
 
 
 class ServedModel(_Answer):
@@ -59,6 +76,15 @@ class ServedModel(_Answer):
     source: str | None = None
 
 
+class Rerank(_Answer):
+    """What re-ranking did: `top` rows took part."""
+
+    method: str | None = None
+    expand: int | None = None
+    top: int
+    took_ms: float
+
+
 class Ranking(_Answer):
     """The answer to a search, and the model and generation that gave it; earlier services name the id alone."""
 
@@ -67,7 +93,11 @@ class Ranking(_Answer):
     model: ServedModel | None = None
     generation: int
     took_ms: float
+    decision: Literal["match", "possible", "no match"] | None = None
+    calibration: CalibrationReference | None = None
     results: list[Match]
+    rerank: Rerank | None = None
+    next_cursor: str | None = None
 
 
 class Job(_Answer):
@@ -129,8 +159,9 @@ class Finding(_Answer):
 
 
 class Integrity(_Answer):
-    """Whether rows, descriptors, frames and index of a gallery agree."""
+    """Whether rows, descriptors, frames and index of a gallery agree; the index is that of `process`."""
 
+    process: str = ""
     gallery: str
     generation: int
     model_id: str
@@ -167,6 +198,9 @@ class Key(_Answer):
     scopes: list[str]
     created_at: datetime | None = None
     revoked_at: datetime | None = None
+    requests_per_minute: int | None = None
+    max_tracklets: int | None = None
+    tracklets: int = 0
 
 
 class NewKey(Key):

@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from service.api.admin_schemas import JobAnswer, ReindexRequest
+from service.api.creating import CreatingRoute
 from service.api.dependencies import AdminKey, ServiceDep
 from service.api.json_body import json_body, read_json
 from service.api.problems import problems
@@ -11,7 +12,7 @@ from service.jobs import reindex
 from service.store import galleries as gallery_store
 from service.store import models as model_store
 
-router = APIRouter(prefix="/admin", tags=["admin"])
+router = APIRouter(prefix="/admin", tags=["admin"], route_class=CreatingRoute)
 
 
 @router.post(

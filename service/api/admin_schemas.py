@@ -2,9 +2,9 @@
 
 import uuid
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from service.api.served_model import Model
 from service.api.values import Cursor, GalleryName, Schema, Text
@@ -13,21 +13,62 @@ from service.store.jobs import Job
 from service.store.keys import ApiKey, Scope
 from service.store.models import RegisteredModel
 
+RequestsPerMinute = Annotated[
+    int | None,
+    Field(ge=0, le=1_000_000, description="null: `TFCLIP_REQUESTS_PER_MINUTE` holds; 0: no limit."),
+]
+MaxTracklets = Annotated[
+    int | None,
+    Field(ge=0, le=2**53, description="Tracklets it may store; null: `TFCLIP_MAX_TRACKLETS` holds; 0: no limit."),
+]
+
 
 class NewKey(Schema):
     """A key to make."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"name": "gate 2", "scopes": ["write"], "requests_per_minute": 600}]}
+    )
+
     name: Text
     scopes: list[Scope] = Field(min_length=1, max_length=3)
+    requests_per_minute: RequestsPerMinute = None
+    max_tracklets: MaxTracklets = None
+
+
+class KeyChange(Schema):
+    """What to change of a key; what is left out stays as it is."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"max_tracklets": 100_000}]})
+
+    name: Text | None = None
+    requests_per_minute: RequestsPerMinute = None
+    max_tracklets: MaxTracklets = None
+
+    @field_validator("name")
+    @classmethod
+    def _named(cls, value: str | None) -> str | None:
+        if value is None:
+            raise ValueError("must not be null")
+        return value
 
 
 class ReindexRequest(Schema):
     """What to re-index."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"gallery": "default"}]})
+
     gallery: GalleryName = "default"
     model_id: str | None = Field(
         default=None, pattern=r"^[0-9a-f]{64}$", description="Defaults to the gallery's present model."
     )
+
+
+class KeyListParameters(Schema):
+    """Options of a list of keys."""
+
+    limit: int = Field(default=100, ge=1, le=500)
+    cursor: Cursor | None = None
 
 
 class AdminListParameters(Schema):
@@ -68,9 +109,12 @@ class Key(BaseModel):
     scopes: list[str]
     created_at: datetime
     revoked_at: datetime | None
+    requests_per_minute: int | None = Field(description="null: `TFCLIP_REQUESTS_PER_MINUTE` holds; 0: no limit.")
+    max_tracklets: int | None = Field(description="null: `TFCLIP_MAX_TRACKLETS` holds; 0: no limit.")
+    tracklets: int = Field(description="Tracklets that it stored and that are there now.")
 
     @classmethod
-    def of(cls, key: ApiKey) -> "Key":
+    def of(cls, key: ApiKey, tracklets: int = 0) -> "Key":
         """As the database has it."""
         return cls(
             id=key.id,
@@ -78,6 +122,9 @@ class Key(BaseModel):
             scopes=sorted(key.scopes),
             created_at=key.created_at,
             revoked_at=key.revoked_at,
+            requests_per_minute=key.requests_per_minute,
+            max_tracklets=key.max_tracklets,
+            tracklets=tracklets,
         )
 
 
@@ -88,10 +135,10 @@ class CreatedKey(Key):
 
 
 class KeyList(BaseModel):
-    """Every key, newest first."""
+    """Keys, revoked ones too, newest first."""
 
     items: list[Key]
-    next_cursor: str | None = None
+    next_cursor: str | None
 
 
 class JobPage(BaseModel):
@@ -128,6 +175,8 @@ class GenerationPage(BaseModel):
 
 class ModelPath(Schema):
     """A weights file that lies in `models/` of the data directory already."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"path": "mars.safetensors"}]})
 
     path: str = Field(
         min_length=1, max_length=1000, description="Its path from models/ on.", examples=["mars.safetensors"]

@@ -1,5 +1,6 @@
 """What endpoints ask for, as annotated types: the service, and a caller with the right scope."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
@@ -7,10 +8,10 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from service.api.values import REPEATABLE
-from service.errors import FieldError, Forbidden, InvalidRequest, Unauthorized
+from service.errors import FieldError, Forbidden, InvalidRequest, RateLimited, Unauthorized
+from service.ingest.uploads import Owner
 from service.runtime import Service
-from service.store import keys
-from service.store.keys import Scope
+from service.store.keys import ApiKey, Scope
 
 _LONGEST_KEY = 300
 
@@ -33,15 +34,17 @@ async def single_valued(request: Request) -> None:
     Raises:
         InvalidRequest: which of the two was meant?
     """
-    names = [name for name, _ in request.query_params.multi_items()]
-    for name in names:
-        if names.count(name) > 1 and name not in REPEATABLE:
+    given = Counter(name for name, _ in request.query_params.multi_items())
+    for name, times in given.items():
+        if times > 1 and name not in REPEATABLE:
             raise InvalidRequest(f"{name[:100]!r} is given more than once.", [FieldError(name[:100], "given twice")])
 
 
 def _require(scope: Scope) -> Callable[..., Awaitable[str]]:
     async def caller(
-        service: ServiceDep, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+        request: Request,
+        service: ServiceDep,
+        credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
     ) -> str:
         """The name of the caller's key, which has the scope."""
         if service.settings.auth == "off":
@@ -50,15 +53,32 @@ def _require(scope: Scope) -> Callable[..., Awaitable[str]]:
             raise Unauthorized("Send an API key: `Authorization: Bearer <key>`.")
         if len(credentials.credentials) > _LONGEST_KEY or not credentials.credentials.isascii():
             raise Unauthorized("The API key is not known.")
-        async with service.database.reading() as connection:
-            key = await keys.find_by_secret(connection, credentials.credentials)
+        key = await service.callers.find(credentials.credentials)
         if key is None:
             raise Unauthorized("The API key is not known, or was revoked.")
+        request.state.key = key
+        limit = service.rate_limits.take(key)
+        request.state.rate_limit = limit
+        if limit is not None and limit.wait:
+            raise RateLimited(
+                f"This key may send {limit.quota} requests a minute. Wait {limit.wait} s, or ask an administrator for "
+                "more (`requests_per_minute` of the key).",
+                retry_after=limit.wait,
+            )
         if scope not in key.scopes:
             raise Forbidden(f"This needs a key with scope `{scope}`; yours has {', '.join(sorted(key.scopes))}.")
         return key.name
 
     return caller
+
+
+def owner_of(request: Request, service: Service) -> Owner:
+    """Whose a tracklet is that this request stores; its caller is known by now."""
+    key: ApiKey | None = getattr(request.state, "key", None)
+    if key is None:
+        return Owner()
+    quota = service.settings.max_tracklets if key.max_tracklets is None else key.max_tracklets
+    return Owner(key.id, quota or None)
 
 
 ReadKey = Annotated[str, Depends(_require("read"))]

@@ -1,10 +1,14 @@
 """Galleries: make, describe, count, delete; and how long the ways between their cameras take."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
+from service import creation
 from service.api.admin_schemas import JobAnswer
+from service.api.conditional import IfMatch, check_unchanged, etag
+from service.api.creating import CreatingRoute
 from service.api.cursors import decode_number, encode_number
 from service.api.dependencies import AdminKey, ReadKey, ServiceDep, WriteKey, single_valued
 from service.api.gallery_schemas import (
@@ -18,7 +22,6 @@ from service.api.gallery_schemas import (
     Transits,
 )
 from service.api.json_body import json_body, read_json
-from service.api.preconditions import IfMatch, check_if_match, set_tag
 from service.api.problems import problems
 from service.api.values import GALLERY_PATTERN
 from service.errors import FieldError, GalleryDeleting, GalleryExists, InvalidRequest
@@ -29,7 +32,9 @@ from service.store import galleries as gallery_store
 from service.store import gallery_records as store
 from service.store.gallery_records import GalleryRecord
 
-router = APIRouter(prefix="/galleries", tags=["galleries"], dependencies=[Depends(single_valued)])
+router = APIRouter(
+    prefix="/galleries", tags=["galleries"], dependencies=[Depends(single_valued)], route_class=CreatingRoute
+)
 
 Name = Annotated[str, Path(pattern=GALLERY_PATTERN)]
 _MATRIX_BYTES = 4 * 1024 * 1024
@@ -52,10 +57,11 @@ async def create_gallery(request: Request, response: Response, caller: AdminKey,
         record = await store.find(connection, wanted.name)
     if record is None:
         raise GalleryDeleting(f"Gallery {wanted.name} is being deleted; its name is free when that job is done.")
-    if created is None:
+    # Sent again under its idempotency key, the request may have made it the first time.
+    if created is None and not (creation.may_exist() and said.items() <= asdict(record).items()):
         raise GalleryExists(f"There is a gallery {wanted.name!r} already; PATCH /galleries/{wanted.name} changes it.")
     response.headers["Location"] = f"/galleries/{record.name}"
-    set_tag(response, record.version)
+    response.headers["ETag"] = etag(record.version)
     return GalleryAnswer.of(record)
 
 
@@ -84,7 +90,7 @@ async def get_gallery(name: Name, response: Response, caller: ReadKey, service: 
     async with service.database.reading() as connection:
         record = await store.get(connection, name)
         statistics = await store.count(connection, record.id)
-    set_tag(response, record.version)
+    response.headers["ETag"] = etag(record.version)
     return GalleryDetails.counted(record, statistics, _index_state(service, record))
 
 
@@ -111,13 +117,13 @@ async def change_gallery(
     number = None
     async with service.database.transaction() as connection:
         record = await store.get(connection, name, lock=True)
-        check_if_match(if_match, record.version)
+        check_unchanged(if_match, etag(record.version))
         if values:
             number = await store.change(connection, record.id, values)
             record = await store.get(connection, name)
     if number is not None:
         await service.galleries.follow_rules(name, number)
-    set_tag(response, record.version)
+    response.headers["ETag"] = etag(record.version)
     return GalleryAnswer.of(record)
 
 

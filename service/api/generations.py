@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Response
 
 from service.api.admin_schemas import AdminListParameters, GenerationAnswer, GenerationPage, JobAnswer
+from service.api.creating import CreatingRoute
 from service.api.cursors import decode_number, encode_number
 from service.api.dependencies import AdminKey, ServiceDep, single_valued
 from service.api.problems import problems
@@ -14,7 +15,9 @@ from service.runtime import Service
 from service.store import generations as store
 from service.store.jobs import Job
 
-router = APIRouter(prefix="/admin/generations", tags=["admin"], dependencies=[Depends(single_valued)])
+router = APIRouter(
+    prefix="/admin/generations", tags=["admin"], dependencies=[Depends(single_valued)], route_class=CreatingRoute
+)
 
 GenerationId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 

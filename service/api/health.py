@@ -5,6 +5,11 @@ from fastapi import APIRouter, Response
 from service.api.dependencies import ServiceDep
 from service.api.served_model import DefaultModel, Readiness
 from service.errors import DatabaseUnavailable
+from service.gallery.served import ServedGallery
+from service.metrics import GalleryState
+from service.runtime import Service
+from service.store import galleries as gallery_store
+from service.store import jobs as job_store
 
 router = APIRouter(tags=["health"])
 
@@ -37,7 +42,20 @@ async def readyz(response: Response, service: ServiceDep) -> Readiness:
 @router.get("/metrics", operation_id="metrics", response_class=Response)
 async def metrics(service: ServiceDep) -> Response:
     """Metrics in Prometheus' text format."""
-    service.metrics.forget_galleries()
-    for served in service.galleries.served():
-        service.metrics.show_gallery(served.name, len(served.index), service.galleries.lag_seconds(served))
+    changes: dict[str, int] = {}
+    try:
+        async with service.database.reading() as connection:
+            changes = {gallery.name: gallery.change for gallery in await gallery_store.list_all(connection)}
+            service.metrics.show_jobs(await job_store.count(connection))
+    except DatabaseUnavailable:
+        # What the process knows by itself is worth the more.
+        service.metrics.show_jobs({})
+    service.metrics.show_galleries([_state(served, changes, service) for served in service.galleries.served()])
     return Response(service.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _state(served: ServedGallery, changes: dict[str, int], service: Service) -> GalleryState:
+    change = changes.get(served.name)
+    # The index may have gone on since the database was asked.
+    behind = None if change is None else max(0, change - served.index.applied)
+    return GalleryState(served.name, len(served.index), service.galleries.lag_seconds(served), behind)

@@ -4,9 +4,10 @@ import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from service.api.admin_schemas import JobAnswer
+from service.api.creating import CreatingRoute
 from service.api.dependencies import AdminKey, ServiceDep, single_valued
 from service.api.json_body import json_body, read_json
 from service.api.problems import problems
@@ -17,7 +18,7 @@ from service.integrity.repair import REPAIR
 from service.integrity.report import Kind
 from service.store import galleries as gallery_store
 
-router = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(single_valued)])
+router = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(single_valued)], route_class=CreatingRoute)
 
 
 class IntegrityParameters(Schema):
@@ -31,6 +32,8 @@ class IntegrityParameters(Schema):
 
 class RepairRequest(Schema):
     """What to mend."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"gallery": "default"}]})
 
     gallery: GalleryName = "default"
 
@@ -48,6 +51,7 @@ class FindingAnswer(BaseModel):
 class IntegrityAnswer(BaseModel):
     """A comparison of one gallery."""
 
+    process: str = Field(description="Whose index was compared: host and number of the process that answers.")
     gallery: str
     generation: int
     model_id: str
@@ -68,6 +72,7 @@ async def check_integrity(
     report = await service.checker.check(parameters.gallery, depth)
     findings: list[dict[str, Any]] = [finding.to_dict() for finding in report.findings]
     return IntegrityAnswer(
+        process=report.process,
         gallery=report.gallery,
         generation=report.generation,
         model_id=report.model_id,
@@ -90,7 +95,8 @@ async def start_repair(request: Request, response: Response, caller: AdminKey, s
     """Compare everything of a gallery and mend what can be, as a job.
 
     Its result says what was mended and what is left to a person. Every tracklet is described again, which takes as long
-    as a re-index to another model.
+    as a re-index to another model. Every process builds its index of the gallery anew, but for the one that compared
+    its own.
     """
     wanted = await read_json(request, RepairRequest, empty=RepairRequest())
     async with service.database.transaction() as connection:

@@ -3,7 +3,7 @@
 import uuid
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Response
 
 from service.api.admin_schemas import AdminListParameters, JobAnswer, JobPage
 from service.api.cursors import decode_cursor, encode_cursor
@@ -33,12 +33,14 @@ async def list_jobs(
 
 
 @router.get("/{job_id}", operation_id="getJob", responses=problems(401, 403, 404, 422, 503))
-async def get_job(job_id: uuid.UUID, caller: ReadKey, service: ServiceDep) -> JobAnswer:
-    """Read a job's status and progress."""
+async def get_job(job_id: uuid.UUID, response: Response, caller: ReadKey, service: ServiceDep) -> JobAnswer:
+    """Read a job's status and progress. While it is not over, `Retry-After` says when to ask again."""
     async with service.database.reading() as connection:
         job = await store.find(connection, job_id)
     if job is None:
         raise NotFound(f"There is no job {job_id}.")
+    if job.finished_at is None:
+        response.headers["Retry-After"] = "1"
     return JobAnswer.of(job)
 
 

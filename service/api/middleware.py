@@ -9,13 +9,15 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.problems import problem_response
-from service.errors import BodyTooLarge
+from service.errors import BodyTooLarge, UriTooLong
 from service.metrics import Metrics
 
 log = structlog.get_logger("service.requests")
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,100}")
 _QUIET = ("/livez", "/readyz", "/metrics")
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_COME_BACK_SECONDS = b"1"
 
 
 class RequestContext:
@@ -40,7 +42,7 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+                message["headers"] = [*message["headers"], *_said(scope, message)]
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
@@ -50,21 +52,48 @@ class RequestContext:
                 self._note(scope, status, time.perf_counter() - began)
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
-        # The route's pattern, not the path: ids must not become label values.
+        # Label values must be few: the route's pattern, not the path, and no method that somebody made up.
         route = getattr(scope.get("route"), "path", "(none)")
-        self._metrics.requests.labels(scope["method"], route, status).observe(seconds)
-        code = scope["state"].get("problem_code")
+        method = scope["method"] if scope["method"] in _METHODS else "(other)"
+        self._metrics.requests.labels(method, route, status).observe(seconds)
+        state = scope["state"]
+        code = state.get("problem_code")
         if code is not None:
             self._metrics.rejected.labels(code).inc()
-        if scope["path"] not in _QUIET:
-            log.info(
-                "request",
-                method=scope["method"],
-                path=scope["path"][:200],
-                status=status,
-                ms=round(seconds * 1000, 1),
-                **({"problem": code} if code else {}),
-            )
+        if scope["path"] in _QUIET:
+            return
+        # Neither path nor query string: they may name people.
+        event = {"method": method, "route": route, "status": status, "seconds": round(seconds, 4)}
+        if "key" in state:
+            event["key"] = state["key"].name
+        log.info("request", **event, **({"problem": code} if code else {}))
+
+
+def _said(scope: Scope, message: Message) -> list[tuple[bytes, bytes]]:
+    """Headers of every answer: its request's id, where the caller's rate limit stands, when to ask for a job."""
+    state = scope["state"]
+    headers = [(b"x-request-id", state["request_id"].encode())]
+    if state.get("rate_limit") is not None:
+        headers += state["rate_limit"].headers()
+    if message["status"] == HTTPStatus.ACCEPTED and b"retry-after" not in dict(message["headers"]):
+        headers.append((b"retry-after", _COME_BACK_SECONDS))
+    return headers
+
+
+class UriLimit:
+    """Refuses a path and query string of more than `limit` bytes before anybody takes them apart."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
+        if scope["type"] == "http" and len(scope.get("raw_path", b"")) + len(scope["query_string"]) > self._limit:
+            error = UriTooLong(f"Path and query string are longer than {self._limit} bytes (TFCLIP_MAX_URI_BYTES).")
+            await problem_response(error, scope)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
 
 
 class BodyLimit:

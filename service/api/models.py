@@ -1,28 +1,28 @@
 """Models that galleries can be indexed under: register weights, list, remove."""
 
 import asyncio
-import errno
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path as FilePath
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from service.api.admin_schemas import ModelList, ModelPath, RegisteredModelAnswer
+from service.api.creating import CreatingRoute
 from service.api.dependencies import AdminKey, ServiceDep, single_valued
 from service.api.json_body import read_json
 from service.api.problems import problems
 from service.api.values import Text
-from service.errors import InsufficientStorage, NotFound, UnsupportedMediaType
+from service.disk import full_disk_told
+from service.errors import NotFound, UnsupportedMediaType
 from service.runtime import Service
 from service.store import models as store
 
-router = APIRouter(prefix="/admin/models", tags=["admin"], dependencies=[Depends(single_valued)])
+router = APIRouter(
+    prefix="/admin/models", tags=["admin"], dependencies=[Depends(single_valued)], route_class=CreatingRoute
+)
 
 ModelId = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$", description="SHA-256 that names the model.")]
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _BODY = {
     "requestBody": {
         "required": True,
@@ -58,7 +58,7 @@ async def add_model(
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     registry = service.registry
-    with _full_disk_told():
+    with full_disk_told("models/"):
         if kind == "application/octet-stream":
             # Half-sent weights take room on the disk: no more of them at a time than there are places for uploads.
             async with service.admission:
@@ -106,16 +106,6 @@ async def _receive(request: Request, path: FilePath) -> None:
             await asyncio.to_thread(file.write, chunk)
         file.flush()
         await asyncio.to_thread(os.fsync, file.fileno())
-
-
-@contextmanager
-def _full_disk_told() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _FULL:
-            raise
-        raise InsufficientStorage("The disk that holds models/ is full; nothing was kept.") from error
 
 
 async def _find(model_id: str, service: Service) -> store.RegisteredModel:

@@ -8,6 +8,7 @@ from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from service.disk import full_disk_told
 from service.errors import (
     FieldError,
     InvalidFrame,
@@ -19,44 +20,54 @@ from service.errors import (
 from service.settings import Settings
 
 FRAMES = "frames"
+OTHER_FRAMES = "other_frames"
+"""A second tracklet, for the one endpoint that compares two."""
+
 _MAX_FIELDS = 500
 _MAX_FIELD_BYTES = 1024 * 1024
 
 
 @dataclass
 class Form:
-    """A multipart body: the frames' bytes in order, and every other field's values."""
+    """A multipart body: the frames' bytes in order, those of a second tracklet, and every other field's values."""
 
     frames: list[bytes] = field(default_factory=list)
+    other_frames: list[bytes] = field(default_factory=list)
     fields: dict[str, list[str]] = field(default_factory=dict)
 
 
-async def read_form(request: Request, settings: Settings, allowed: Sequence[str]) -> Form:
+async def read_form(
+    request: Request, settings: Settings, allowed: Sequence[str], *, other_frames: bool = False
+) -> Form:
     """Read the body.
 
     Args:
         allowed: names of the fields that may come besides `frames`.
+        other_frames: whether frames of a second tracklet may come as well.
 
     Raises:
         UnsupportedMediaType, InvalidMultipart: the body is something else, or broken.
         TooManyFrames, InvalidFrame: there are too many frames, none, or one is too large.
         InvalidRequest: a field has a name that is not known.
+        InsufficientStorage: the temporary folder is full.
     """
     parser = MultiPartParser(
         _byte_preserving(request.headers.get("content-type", "")),
         request.stream(),
-        max_files=settings.max_frames + 1,
+        max_files=(settings.max_frames + 1) * (1 + other_frames),
         max_fields=_MAX_FIELDS,
         max_part_size=_MAX_FIELD_BYTES,
     )
     try:
-        parsed = await parser.parse()
+        # Large frames are spooled to the disk.
+        with full_disk_told("the temporary folder"):
+            parsed = await parser.parse()
     except MultiPartException as error:
         if "too many files" in error.message.lower():
             raise TooManyFrames(_too_many(settings)) from error
         raise InvalidMultipart(f"The multipart body cannot be read: {error.message}") from error
     try:
-        return await _sort(parsed, settings, allowed)
+        return await _sort(parsed, settings, [FRAMES, OTHER_FRAMES] if other_frames else [FRAMES], allowed)
     finally:
         await parsed.close()
 
@@ -82,24 +93,25 @@ def _utf8(text: str, what: str) -> str:
         raise InvalidMultipart(f"{what} is not UTF-8.") from None
 
 
-async def _sort(parsed: FormData, settings: Settings, allowed: Sequence[str]) -> Form:
+async def _sort(parsed: FormData, settings: Settings, images: Sequence[str], allowed: Sequence[str]) -> Form:
     form = Form()
+    sets = {FRAMES: form.frames, OTHER_FRAMES: form.other_frames}
     items = [(_utf8(name, "The name of a field"), value) for name, value in parsed.multi_items()]
-    unknown = sorted({name for name, _ in items if name != FRAMES and name not in allowed})
+    unknown = sorted({name for name, _ in items if name not in images and name not in allowed})
     if unknown:
-        expected = ", ".join([FRAMES, *allowed])
+        expected = ", ".join([*images, *allowed])
         raise InvalidRequest(
             f"Unknown field {unknown[0][:100]!r}; expected {expected}.",
             [FieldError(name[:100], "unknown field") for name in unknown[:20]],
         )
     for name, value in items:
-        if name == FRAMES:
+        if name in images:
             if not isinstance(value, UploadFile):
-                raise InvalidFrame("`frames` must be files: each part needs a filename.")
-            form.frames.append(await _read_frame(value, len(form.frames), settings))
+                raise InvalidFrame(f"`{name}` must be files: each part needs a filename.")
+            sets[name].append(await _read_frame(value, f"{name}[{len(sets[name])}]", settings))
         else:
             form.fields.setdefault(name, []).append(_utf8(await _read_text(name, value), f"The field {name!r}"))
-    if len(form.frames) > settings.max_frames:
+    if max(len(form.frames), len(form.other_frames)) > settings.max_frames:
         raise TooManyFrames(_too_many(settings))
     if not form.frames:
         raise InvalidFrame("There is no frame: send one or more image files as `frames`.")
@@ -116,12 +128,10 @@ async def _read_text(name: str, value: UploadFile | str) -> str:
     return content.decode("latin-1")
 
 
-async def _read_frame(file: UploadFile, position: int, settings: Settings) -> bytes:
+async def _read_frame(file: UploadFile, name: str, settings: Settings) -> bytes:
     content = await file.read(settings.max_frame_bytes + 1)
     if len(content) > settings.max_frame_bytes:
-        raise InvalidFrame(
-            f"frames[{position}] is larger than {settings.max_frame_bytes} bytes (TFCLIP_MAX_FRAME_BYTES)."
-        )
+        raise InvalidFrame(f"{name} is larger than {settings.max_frame_bytes} bytes (TFCLIP_MAX_FRAME_BYTES).")
     return content
 
 

@@ -67,6 +67,11 @@ def problem_response(error: ServiceError, scope: MutableMapping[str, Any]) -> JS
     )
 
 
+def problem_document(error: ServiceError, scope: MutableMapping[str, Any]) -> Problem:
+    """What is said of a part of a request that failed alone."""
+    return _document(scope, error.status, error.code, error.title, error.detail, error.errors)
+
+
 def install_problem_handlers(app: FastAPI) -> None:
     """Answer every error of the application as a problem."""
 
@@ -114,6 +119,21 @@ def _allowed_methods(request: Request) -> str:
     return ", ".join(sorted({method.upper() for operations in matching for method in operations})) or "GET, HEAD"
 
 
+def _document(
+    scope: MutableMapping[str, Any], status: int, code: str, title: str, detail: str, errors: list[FieldError]
+) -> Problem:
+    return Problem(
+        type=f"urn:tfclip:problem:{code}",
+        title=title,
+        status=status,
+        detail=detail,
+        instance=quote(str(scope.get("path", ""))[:_INSTANCE_LENGTH]),
+        code=code,
+        request_id=scope.get("state", {}).get("request_id"),
+        errors=[ProblemField(location=error.location, message=error.message) for error in errors],
+    )
+
+
 def _respond(
     scope: MutableMapping[str, Any],
     status: int,
@@ -124,16 +144,7 @@ def _respond(
     retry_after: int | None = None,
     headers: dict[str, str] | None = None,
 ) -> JSONResponse:
-    problem = Problem(
-        type=f"urn:tfclip:problem:{code}",
-        title=title,
-        status=status,
-        detail=detail,
-        instance=quote(str(scope.get("path", ""))[:_INSTANCE_LENGTH]),
-        code=code,
-        request_id=scope.get("state", {}).get("request_id"),
-        errors=[ProblemField(location=error.location, message=error.message) for error in errors],
-    )
+    problem = _document(scope, status, code, title, detail, errors)
     answer_headers = dict(headers or {})
     if retry_after is not None:
         answer_headers["Retry-After"] = str(retry_after)

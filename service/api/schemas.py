@@ -1,6 +1,5 @@
 """Tracklets as they go over the wire."""
 
-import json
 import uuid
 from datetime import datetime
 from typing import Any
@@ -13,6 +12,7 @@ from pydantic import (
 )
 
 from service.api.values import Cursor, ExternalId, GalleryName, Label, Moment, Schema, Text
+from service.evidence.purity import is_switch
 from service.store.tracklets import StoredTracklet
 
 
@@ -51,10 +51,6 @@ class TrackletMetadata(Schema):
             raise ValueError("ended_at is before started_at")
         return self
 
-    def labels_size(self) -> int:
-        """Bytes of the labels as JSON."""
-        return len(json.dumps(self.labels).encode())
-
 
 class ListParameters(Schema):
     """Options of a list."""
@@ -76,13 +72,20 @@ class Tracklet(BaseModel):
     ended_at: datetime | None
     labels: dict[str, Any]
     frame_count: int
+    purity: float | None = Field(
+        description="How little any split in time tells the frames apart, 0 to 1; null for fewer than four frames."
+    )
+    possible_identity_switch: bool | None = Field(
+        description="`purity` is below TFCLIP_MIN_PURITY: the frames may be of two people."
+    )
     created_at: datetime
+    version: int = Field(description="Counts what was changed of it; also its `ETag`.")
     thumbnail_url: str
     frame_urls: list[str]
 
     @classmethod
-    def of(cls, stored: StoredTracklet) -> "Tracklet":
-        """As the database has it."""
+    def of(cls, stored: StoredTracklet, min_purity: float) -> "Tracklet":
+        """As the database has it; purities below `min_purity` are flagged."""
         return cls(
             id=stored.id,
             gallery=stored.gallery,
@@ -93,7 +96,10 @@ class Tracklet(BaseModel):
             ended_at=stored.ended_at,
             labels=stored.labels,
             frame_count=stored.frame_count,
+            purity=stored.purity,
+            possible_identity_switch=is_switch(stored.purity, min_purity),
             created_at=stored.created_at,
+            version=stored.version,
             thumbnail_url=thumbnail_url(stored),
             frame_urls=[frame_url(stored.id, position) for position in range(stored.frame_count)],
         )

@@ -1,19 +1,18 @@
 """Search: by a stored tracklet, or by frames that are not stored."""
 
 import time
-from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
-from pydantic import ValidationError
+from fastapi import APIRouter, Request
 
-from service.api.dependencies import ReadKey, ServiceDep, single_valued
+from service.api.dependencies import ReadKey, ServiceDep
+from service.api.json_body import json_body, read_json
 from service.api.multipart import Form, read_form
-from service.api.problems import field_errors, problems
-from service.api.search_schemas import FramesSearchParameters, Ranking, TrackletSearchParameters
-from service.api.values import REPEATABLE
+from service.api.problems import problems
+from service.api.query import parse_options, query_options, read_query
+from service.api.search_schemas import ExamplesParameters, FramesSearchParameters, Ranking, TrackletSearchParameters
 from service.errors import FieldError, InvalidRequest
 
-router = APIRouter(prefix="/search", tags=["search"], dependencies=[Depends(single_valued)])
+router = APIRouter(prefix="/search", tags=["search"])
 
 _OPTIONS = list(FramesSearchParameters.model_fields)
 _SEARCH_SCHEMA = FramesSearchParameters.model_json_schema()
@@ -41,12 +40,16 @@ _FRAMES_BODY = {
 }
 
 
-@router.get("", operation_id="searchByTracklet", responses=problems(401, 403, 404, 409, 422, 503))
-async def search_by_tracklet(
-    parameters: Annotated[TrackletSearchParameters, Query()], caller: ReadKey, service: ServiceDep
-) -> Ranking:
+@router.get(
+    "",
+    operation_id="searchByTracklet",
+    responses=problems(401, 403, 404, 409, 422, 503),
+    openapi_extra=query_options(TrackletSearchParameters),
+)
+async def search_by_tracklet(request: Request, caller: ReadKey, service: ServiceDep) -> Ranking:
     """Rank the gallery against a stored tracklet; the query itself is never in the ranking."""
     began = time.perf_counter()
+    parameters = read_query(request, TrackletSearchParameters)
     answer = await service.search.by_tracklet(parameters.query_id, parameters.options())
     return Ranking.of(answer, parameters.gallery, parameters.query_id, _milliseconds_since(began))
 
@@ -54,7 +57,7 @@ async def search_by_tracklet(
 @router.post(
     "",
     operation_id="searchByFrames",
-    responses=problems(400, 401, 403, 404, 409, 413, 415, 422, 503),
+    responses=problems(400, 401, 403, 404, 409, 413, 415, 422, 503, 507),
     openapi_extra=_FRAMES_BODY,
 )
 async def search_by_frames(request: Request, caller: ReadKey, service: ServiceDep) -> Ranking:
@@ -70,6 +73,20 @@ async def search_by_frames(request: Request, caller: ReadKey, service: ServiceDe
     return Ranking.of(answer, parameters.gallery, None, _milliseconds_since(began))
 
 
+@router.post(
+    "/examples",
+    operation_id="searchByExamples",
+    responses=problems(401, 403, 404, 409, 413, 415, 422, 503),
+    openapi_extra=json_body(ExamplesParameters),
+)
+async def search_by_examples(request: Request, caller: ReadKey, service: ServiceDep) -> Ranking:
+    """Rank the gallery against several tracklets at once, and against others; no example is in the ranking."""
+    began = time.perf_counter()
+    asked = await read_json(request, ExamplesParameters)
+    answer = await service.search.by_examples(asked.positive, asked.negative, asked.combine, asked.options())
+    return Ranking.of(answer, asked.gallery, None, _milliseconds_since(began))
+
+
 def _parse_options(request: Request, form: Form) -> FramesSearchParameters:
     given: dict[str, list[str]] = {name: list(values) for name, values in form.fields.items()}
     for name, value in request.query_params.multi_items():
@@ -78,18 +95,7 @@ def _parse_options(request: Request, form: Form) -> FramesSearchParameters:
                 f"Option {name!r} is both in the query string and in the form.", [FieldError(name, "given twice")]
             )
         given.setdefault(name, []).append(value)
-    repeated = [name for name, values in given.items() if len(values) > 1 and name not in REPEATABLE]
-    if repeated:
-        raise InvalidRequest(
-            f"Option {repeated[0][:100]!r} is given more than once.", [FieldError(repeated[0][:100], "given twice")]
-        )
-    try:
-        parameters = FramesSearchParameters.model_validate(
-            {name: values if name in REPEATABLE else values[0] for name, values in given.items()}
-        )
-    except ValidationError as error:
-        errors = field_errors(error)
-        raise InvalidRequest(f"{errors[0].location}: {errors[0].message}", errors) from None
+    parameters = parse_options(FramesSearchParameters, given)
     if parameters.exclude_query_camera and parameters.query_camera_id is None:
         raise InvalidRequest(
             "exclude_query_camera needs the camera of the frames: name it in query_camera_id.",

@@ -1,25 +1,35 @@
 """Tracklets: store, read, list, delete; and their frames."""
 
 import asyncio
+import json
 import uuid
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import FileResponse
 from pydantic import ValidationError
 
+from service.api.conditional import IfMatch, IfNoneMatch, etag, still_good, versions_in
+from service.api.creating import CreatingRoute
 from service.api.cursors import decode_cursor, encode_cursor
-from service.api.dependencies import ReadKey, ServiceDep, WriteKey, single_valued
+from service.api.dependencies import ReadKey, ServiceDep, WriteKey, owner_of, single_valued
+from service.api.identity_schemas import TrackletChange
+from service.api.json_body import json_body, read_json
 from service.api.multipart import read_form
 from service.api.problems import field_errors, problems
 from service.api.schemas import ListParameters, StoredAnswer, Tracklet, TrackletMetadata, TrackletPage
 from service.errors import FieldError, InvalidRequest, NotFound
+from service.identities import changing
+from service.identities.changing import TrackletEdit
 from service.ingest.uploads import Upload
+from service.runtime import Service
 from service.settings import Settings
 from service.store import tracklets as store
 
-router = APIRouter(prefix="/tracklets", tags=["tracklets"], dependencies=[Depends(single_valued)])
+router = APIRouter(
+    prefix="/tracklets", tags=["tracklets"], dependencies=[Depends(single_valued)], route_class=CreatingRoute
+)
 
 _UPLOAD_BODY = {
     "requestBody": {
@@ -57,7 +67,7 @@ _UPLOAD_BODY = {
     response_model=StoredAnswer,
     responses={
         200: {"model": StoredAnswer, "description": "The same tracklet was there already"},
-        **problems(400, 401, 403, 409, 413, 415, 422, 503),
+        **problems(400, 401, 403, 409, 413, 415, 422, 503, 507),
     },
     openapi_extra=_UPLOAD_BODY,
 )
@@ -79,11 +89,13 @@ async def create_tracklet(request: Request, response: Response, caller: WriteKey
             started_at=metadata.started_at,
             ended_at=metadata.ended_at,
             labels=dict(metadata.labels),
+            uploaded_by=caller,
+            owner=owner_of(request, service),
         )
         stored, model_id, created = await service.uploads.add(upload, form.frames)
     response.status_code = 201 if created else 200
     response.headers["Location"] = f"/tracklets/{stored.id}"
-    return StoredAnswer(**Tracklet.of(stored).model_dump(), model_id=model_id)
+    return StoredAnswer(**Tracklet.of(stored, service.settings.min_purity).model_dump(), model_id=model_id)
 
 
 @router.get("", operation_id="listTracklets", responses=problems(401, 403, 422, 503))
@@ -97,28 +109,51 @@ async def list_tracklets(
     shown = page[: parameters.limit]
     more = len(page) > parameters.limit
     return TrackletPage(
-        items=[Tracklet.of(stored) for stored in shown],
+        items=[Tracklet.of(stored, service.settings.min_purity) for stored in shown],
         next_cursor=encode_cursor(shown[-1].created_at, shown[-1].id) if more else None,
     )
 
 
 @router.get("/{tracklet_id}", operation_id="getTracklet", responses=problems(401, 403, 404, 422, 503))
-async def get_tracklet(tracklet_id: uuid.UUID, caller: ReadKey, service: ServiceDep) -> Tracklet:
+async def get_tracklet(tracklet_id: uuid.UUID, response: Response, caller: ReadKey, service: ServiceDep) -> Tracklet:
     """Read one tracklet."""
-    async with service.database.reading() as connection:
-        stored = await store.find(connection, tracklet_id)
-    if stored is None:
-        raise NotFound(f"There is no tracklet {tracklet_id}.")
-    return Tracklet.of(stored)
+    return await _tracklet(tracklet_id, response, service)
+
+
+@router.patch(
+    "/{tracklet_id}",
+    operation_id="changeTracklet",
+    responses=problems(401, 403, 404, 409, 412, 413, 415, 422, 503),
+    openapi_extra=json_body(TrackletChange),
+)
+async def change_tracklet(
+    tracklet_id: uuid.UUID,
+    request: Request,
+    response: Response,
+    caller: WriteKey,
+    service: ServiceDep,
+    if_match: IfMatch = None,
+) -> Tracklet:
+    """Change a tracklet's labels or identity. When this answers, the next search filters by what it has now."""
+    body = await read_json(request, TrackletChange)
+    if body.labels is not None:
+        _check_size(body.labels, "body.labels", service.settings)
+    asked = TrackletEdit(
+        labels=None if body.labels is None else dict(body.labels),
+        sets_identity="identity" in body.model_fields_set,
+        identity=body.identity,
+    )
+    await changing.edit_tracklet(service.identities, tracklet_id, asked, versions_in(if_match), caller)
+    return await _tracklet(tracklet_id, response, service)
 
 
 @router.delete(
-    "/{tracklet_id}", operation_id="deleteTracklet", status_code=204, responses=problems(401, 403, 404, 422, 503)
+    "/{tracklet_id}", operation_id="deleteTracklet", status_code=204, responses=problems(401, 403, 404, 422, 503, 507)
 )
 async def delete_tracklet(tracklet_id: uuid.UUID, caller: WriteKey, service: ServiceDep) -> None:
     """Delete a tracklet with its frames. When this answers, no search finds it any more."""
     # A client that hangs up must not leave the files behind.
-    await asyncio.shield(asyncio.create_task(service.uploads.delete(tracklet_id)))
+    await asyncio.shield(asyncio.create_task(service.uploads.delete(tracklet_id, caller)))
 
 
 @router.get(
@@ -127,24 +162,38 @@ async def delete_tracklet(tracklet_id: uuid.UUID, caller: WriteKey, service: Ser
     response_class=FileResponse,
     responses={
         200: {"content": {kind: {} for kind in ("image/jpeg", "image/png", "image/webp")}, "description": "The image"},
+        304: {"description": "The copy that If-None-Match names is still good"},
         **problems(401, 403, 404, 422, 503),
     },
 )
 async def get_frame(
-    tracklet_id: uuid.UUID, position: Annotated[int, Path(ge=0, le=1_000_000)], caller: ReadKey, service: ServiceDep
-) -> FileResponse:
+    tracklet_id: uuid.UUID,
+    position: Annotated[int, Path(ge=0, le=1_000_000)],
+    caller: ReadKey,
+    service: ServiceDep,
+    if_none_match: IfNoneMatch = None,
+) -> Response:
     """The bytes of one frame as they were uploaded; positions count from 0."""
     async with service.database.reading() as connection:
         found = await store.find_frame(connection, tracklet_id, position)
     path = service.frames.path(found[0], found[1].sha256) if found else None
     if found is None or path is None or not path.is_file():
         raise NotFound(f"There is no frame {position} of tracklet {tracklet_id}.")
-    return FileResponse(
-        path,
-        media_type=found[1].media_type,
-        # A frame's bytes never change; a browser must not guess at what they are.
-        headers={"Cache-Control": "private, max-age=86400, immutable", "X-Content-Type-Options": "nosniff"},
-    )
+    tag = etag(found[1].sha256.hex())
+    # A frame's bytes never change; a browser must not guess at what they are.
+    headers = {"Cache-Control": "private, max-age=86400, immutable", "X-Content-Type-Options": "nosniff", "ETag": tag}
+    if still_good(if_none_match, tag):
+        return Response(status_code=304, headers=headers)
+    return FileResponse(path, media_type=found[1].media_type, headers=headers)
+
+
+async def _tracklet(tracklet_id: uuid.UUID, response: Response, service: Service) -> Tracklet:
+    async with service.database.reading() as connection:
+        stored = await store.find(connection, tracklet_id)
+    if stored is None:
+        raise NotFound(f"There is no tracklet {tracklet_id}.")
+    response.headers["ETag"] = etag(stored.version)
+    return Tracklet.of(stored, service.settings.min_purity)
 
 
 def _parse_metadata(values: list[str], settings: Settings) -> TrackletMetadata:
@@ -158,11 +207,7 @@ def _parse_metadata(values: list[str], settings: Settings) -> TrackletMetadata:
     except ValidationError as error:
         errors = field_errors(error, prefix="metadata")
         raise InvalidRequest(f"{errors[0].location}: {errors[0].message}", errors) from None
-    if metadata.labels_size() > settings.max_labels_bytes:
-        raise InvalidRequest(
-            f"metadata.labels are larger than {settings.max_labels_bytes} bytes (TFCLIP_MAX_LABELS_BYTES).",
-            [FieldError("metadata.labels", "too large")],
-        )
+    _check_size(metadata.labels, "metadata.labels", settings)
     latest = datetime.now(UTC) + timedelta(seconds=settings.max_clock_skew_seconds)
     for name in ("started_at", "ended_at"):
         moment = getattr(metadata, name)
@@ -172,3 +217,11 @@ def _parse_metadata(values: list[str], settings: Settings) -> TrackletMetadata:
                 [FieldError(f"metadata.{name}", "is in the future")],
             )
     return metadata
+
+
+def _check_size(labels: dict[str, Any], where: str, settings: Settings) -> None:
+    if len(json.dumps(labels).encode()) > settings.max_labels_bytes:
+        raise InvalidRequest(
+            f"{where} are larger than {settings.max_labels_bytes} bytes (TFCLIP_MAX_LABELS_BYTES).",
+            [FieldError(where, "too large")],
+        )

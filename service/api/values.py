@@ -1,5 +1,6 @@
 """The rules that a value must keep before anything sees it, as annotated types."""
 
+import json
 import math
 import unicodedata
 from datetime import UTC, datetime
@@ -114,6 +115,11 @@ def json_labels(value: str) -> str:
         where = ".".join(str(part) for part in found["loc"])
         raise ValueError(f"must be a JSON object of labels: {where + ': ' if where else ''}{found['msg']}") from None
     return value
+
+
+def labels_as_text(value: object) -> object:
+    """In a JSON body labels may be the object itself; in a query string they are its text."""
+    return json.dumps(value) if isinstance(value, dict) else value
 
 
 class Schema(BaseModel):

@@ -2,18 +2,42 @@
 
 import typer
 
-from service.commands import cameras, demo, galleries, generations, ingest, integrity, keys, models, search, tracklets
+from service.commands import (
+    calibration,
+    cameras,
+    demo,
+    evidence,
+    galleries,
+    generations,
+    identities,
+    ingest,
+    integrity,
+    keys,
+    models,
+    search,
+    tracklets,
+    verify,
+)
+
+_COMMANDS = (
+    ingest,
+    search,
+    verify,
+    calibration,
+    evidence,
+    identities,
+    galleries,
+    cameras,
+    generations,
+    models,
+    integrity,
+    keys,
+    tracklets,
+    demo,
+)
 
 
 def register(app: typer.Typer) -> None:
     """Add the service's client commands to `tfclip`."""
-    ingest.register(app)
-    search.register(app)
-    galleries.register(app)
-    cameras.register(app)
-    generations.register(app)
-    models.register(app)
-    integrity.register(app)
-    keys.register(app)
-    tracklets.register(app)
-    demo.register(app)
+    for command in _COMMANDS:
+        command.register(app)

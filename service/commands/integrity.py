@@ -35,7 +35,8 @@ def integrity(
             print_table(("found", "count", "for example", "remedy"), rows)
         looked = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in report.checked.items())
         verdict = "all agree" if report.ok else "they differ; tfclip repair mends what it can"
-        typer.echo(f"gallery {report.gallery}, generation {report.generation}: {looked}: {verdict}")
+        index = f"generation {report.generation}, index of process {report.process}"
+        typer.echo(f"gallery {report.gallery}, {index}: {looked}: {verdict}")
     if not report.ok:
         raise typer.Exit(1)
 

@@ -1,18 +1,30 @@
 """`tfclip keys`: who may do what."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from model.cli import print_json
+from model.cli import CommandError, print_json
 from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Url, service_at
+
+if TYPE_CHECKING:
+    from service.wire import Key
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="The key's id, as `tfclip keys list` shows it.")]
+RequestsPerMinute = Annotated[
+    int | None, typer.Option(min=0, help="Requests it may send in a minute; 0: no limit.", show_default="the service's")
+]
+MaxTracklets = Annotated[
+    int | None, typer.Option(min=0, help="Tracklets it may store; 0: no limit.", show_default="the service's")
+]
 
 
 def register(app: typer.Typer) -> None:
-    """Add `tfclip keys create|list|revoke`."""
+    """Add `tfclip keys create|list|change|revoke`."""
     keys = typer.Typer(no_args_is_help=True, help="API keys and what they may do.")
     keys.command("create")(create_key)
     keys.command("list")(list_keys)
+    keys.command("change")(change_key)
     keys.command("revoke")(revoke_key)
     app.add_typer(keys, name="keys")
 
@@ -20,13 +32,15 @@ def register(app: typer.Typer) -> None:
 def create_key(
     name: Annotated[str, typer.Argument(help="What or who uses it.")],
     scope: Annotated[list[str], typer.Option(help="read, write or admin; repeat for more.")],
+    requests_per_minute: RequestsPerMinute = None,
+    max_tracklets: MaxTracklets = None,
     url: Url = LOCAL_URL,
     api_key: ApiKey = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a key and print its secret, which is shown this once."""
     with service_at(url, api_key) as client:
-        key = client.create_key(name, scope)
+        key = client.create_key(name, scope, requests_per_minute=requests_per_minute, max_tracklets=max_tracklets)
     if as_json:
         print_json(key.model_dump(mode="json"))
     else:
@@ -43,12 +57,35 @@ def list_keys(url: Url = LOCAL_URL, api_key: ApiKey = None, as_json: AsJson = Fa
         return
     from service.commands.tables import moment, print_table
 
-    rows = [(k.id, k.name, ", ".join(k.scopes), moment(k.created_at), moment(k.revoked_at)) for k in keys]
-    print_table(("id", "name", "scopes", "created", "revoked"), rows)
+    rows = [(k.id, k.name, ", ".join(k.scopes), moment(k.created_at), moment(k.revoked_at), _stored(k)) for k in keys]
+    print_table(("id", "name", "scopes", "created", "revoked", "tracklets"), rows)
+
+
+def change_key(
+    key: Id,
+    requests_per_minute: RequestsPerMinute = None,
+    max_tracklets: MaxTracklets = None,
+    defaults: Annotated[bool, typer.Option(help="Take the service's defaults for the limits not given.")] = False,
+    url: Url = LOCAL_URL,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change a key's limits."""
+    limits = {"requests_per_minute": requests_per_minute, "max_tracklets": max_tracklets}
+    changes = {name: value for name, value in limits.items() if defaults or value is not None}
+    if not changes:
+        raise CommandError("nothing to change: give --requests-per-minute, --max-tracklets or --defaults")
+    with service_at(url, api_key) as client:
+        changed = client.change_key(key, **changes)
+    if as_json:
+        print_json(changed.model_dump(mode="json"))
+    else:
+        said = [f"{name} {'default' if getattr(changed, name) is None else getattr(changed, name)}" for name in limits]
+        typer.echo(f"changed {key}: {', '.join(said)}")
 
 
 def revoke_key(
-    key: Annotated[str, typer.Argument(metavar="ID", help="The key's id, as `tfclip keys list` shows it.")],
+    key: Id,
     url: Url = LOCAL_URL,
     api_key: ApiKey = None,
     as_json: AsJson = False,
@@ -60,3 +97,7 @@ def revoke_key(
         print_json({"revoked": key})
     else:
         typer.echo(f"revoked {key}")
+
+
+def _stored(key: "Key") -> str:
+    return f"{key.tracklets} of {key.max_tracklets}" if key.max_tracklets else str(key.tracklets)

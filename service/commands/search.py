@@ -1,16 +1,20 @@
 """`tfclip search`: where else was this person?"""
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from model.caution import caution
-from model.cli import print_json
+from model.cli import CommandError, print_json
 from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Gallery, Url, parse_time, service_at
 
 if TYPE_CHECKING:
-    from service.wire import Ranking
+    from service.wire import Match, Ranking
+
+Combine = Literal["mean", "max"]
+ExportFormat = Literal["csv", "json", "png"]
 
 
 def register(app: typer.Typer) -> None:
@@ -19,8 +23,11 @@ def register(app: typer.Typer) -> None:
 
 
 def search(
-    query: Annotated[str, typer.Argument(metavar="ID", help="The stored tracklet to look for elsewhere.")],
-    k: Annotated[int, typer.Option("-k", min=1, max=1000, help="How many results.")] = 20,
+    query: Annotated[
+        list[str],
+        typer.Argument(metavar="ID...", help="The stored tracklet to look for elsewhere; several of one person."),
+    ],
+    k: Annotated[int, typer.Option("-k", min=1, help="How many results: up to 1000, more with --export.")] = 20,
     gallery: Gallery = None,
     camera: Annotated[list[str] | None, typer.Option(help="Only this camera; repeat for more.")] = None,
     exclude_camera: Annotated[list[str] | None, typer.Option(help="Not this camera; repeat for more.")] = None,
@@ -44,13 +51,35 @@ def search(
         bool,
         typer.Option("--feasible-transit", help="Only what the same walking person could be: see `tfclip transits`."),
     ] = False,
+    negative: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="A tracklet of somebody else; repeat for more.")
+    ] = None,
+    combine: Annotated[
+        Combine, typer.Option(help="Several tracklets: similarity to their mean, or to the most similar one.")
+    ] = "mean",
+    rerank: Annotated[bool, typer.Option("--rerank", help="Re-rank by k-reciprocal neighbours.")] = False,
+    rerank_top: Annotated[int | None, typer.Option(min=1, help="How many rows to re-rank.", show_default="200")] = None,
+    expand: Annotated[
+        int | None, typer.Option(min=1, max=100, help="Re-rank by the mean of the query and so many of its nearest.")
+    ] = None,
+    by_identity: Annotated[
+        bool, typer.Option("--by-identity", help="Only the best tracklet of each identity.")
+    ] = False,
+    cursor: Annotated[str | None, typer.Option(help="Go on after an earlier answer: its next_cursor.")] = None,
+    export: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a .csv, .json or .png file instead.")
+    ] = None,
     url: Url = LOCAL_URL,
     api_key: ApiKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """Rank a gallery against a stored tracklet, which is never in its own ranking."""
+    """Rank a gallery against a stored tracklet, or several, which are never in their own ranking."""
     from service.client import SearchOptions
 
+    several = len(query) > 1 or bool(negative)
+    if export is not None and several:
+        raise typer.BadParameter("one ID and no --negative with --export", param_hint="ID")
+    kind = _kind(export) if export is not None else None
     options = SearchOptions(
         k=k,
         gallery=gallery,
@@ -66,13 +95,43 @@ def search(
         min_score=min_score,
         min_time_gap_seconds=min_time_gap_seconds,
         feasible_transit=feasible_transit or None,
+        rerank="k_reciprocal" if rerank else None,
+        rerank_top=rerank_top,
+        expand=expand,
+        group_by="identity" if by_identity else None,
+        cursor=cursor,
     )
     with service_at(url, api_key) as client:
-        ranking = client.search(query, options)
+        if export is not None and kind is not None:
+            content = client.export_search(query[0], kind, options)
+            _write(export, content)
+            if as_json:
+                print_json({"file": str(export), "bytes": len(content)})
+            else:
+                typer.echo(f"wrote {export}, {len(content)} bytes")
+            return
+        if several:
+            ranking = client.search_examples(query, negative or (), options, combine=combine)
+        else:
+            ranking = client.search(query[0], options)
     if as_json:
         print_json(ranking.model_dump(mode="json"))
     else:
         _show(ranking)
+
+
+def _kind(file: Path) -> ExportFormat:
+    kinds: dict[str, ExportFormat] = {".csv": "csv", ".json": "json", ".png": "png"}
+    if file.suffix.lower() not in kinds:
+        raise typer.BadParameter(f"{file}: expected a name that ends in .csv, .json or .png", param_hint="--export")
+    return kinds[file.suffix.lower()]
+
+
+def _write(file: Path, content: bytes) -> None:
+    try:
+        file.write_bytes(content)
+    except OSError as error:
+        raise CommandError(f"{file} cannot be written: {error.strerror}") from error
 
 
 def _labels(given: list[str]) -> dict[str, Any]:
@@ -89,13 +148,20 @@ def _labels(given: list[str]) -> dict[str, Any]:
     return labels
 
 
+def _score(match: "Match") -> str:
+    distance = "" if match.rerank_distance is None else f" / {match.rerank_distance:.4f}"
+    return f"{match.score:.4f}{distance}"
+
+
 def _show(ranking: "Ranking") -> None:
     from service.commands.tables import moment, print_table
 
+    judged = any(match.probability is not None for match in ranking.results)
     rows = [
         (
             str(match.rank),
-            f"{match.score:.4f}",
+            _score(match),
+            *(["-" if match.probability is None else f"{match.probability:.4f}"] if judged else []),
             match.identity or "-",
             match.camera_id,
             moment(match.started_at),
@@ -104,10 +170,20 @@ def _show(ranking: "Ranking") -> None:
         )
         for match in ranking.results
     ]
-    print_table(("rank", "score", "identity", "camera", "started", "ended", "tracklet"), rows)
+    score = "score" if ranking.rerank is None else "score / distance"
+    chance = ["probability"] if judged else []
+    print_table(("rank", score, *chance, "identity", "camera", "started", "ended", "tracklet"), rows)
     model = ranking.model
     by = f"model {f'{model.name} ' if model else ''}{ranking.model_id[:12]}, generation {ranking.generation}"
     typer.echo(f"{len(rows)} results in {ranking.took_ms:.1f} ms, {by}")
+    if ranking.rerank is not None:
+        typer.echo(f"re-ranked {ranking.rerank.top} rows in {ranking.rerank.took_ms:.1f} ms")
+    if ranking.next_cursor is not None:
+        typer.echo(f"more with --cursor {ranking.next_cursor}")
+    if ranking.decision is not None:
+        typer.echo(f"decision: {ranking.decision}")
+    elif ranking.calibration is not None and ranking.calibration.stale:
+        typer.echo(f"no decision, the calibration is stale: {ranking.calibration.reason}", err=True)
     said = caution(trained=model.trained, demo=model.demo) if model else None
     if said is not None:
         typer.echo(f"answered by {said}", err=True)

@@ -10,6 +10,8 @@ from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Gallery, Url,
 
 TrackletId = Annotated[str, typer.Argument(metavar="ID", help="The tracklet's id.")]
 
+_SWITCH = {True: "possible", False: "no", None: "-"}
+
 
 def register(app: typer.Typer) -> None:
     """Add `tfclip tracklets list|show|delete`."""
@@ -35,8 +37,18 @@ def list_tracklets(
         return
     from service.commands.tables import print_table
 
-    rows = [(t.id, t.camera_id, t.identity or "-", str(t.frame_count), t.external_id or "-") for t in found]
-    print_table(("tracklet", "camera", "identity", "frames", "external id"), rows)
+    rows = [
+        (
+            t.id,
+            t.camera_id,
+            t.identity or "-",
+            str(t.frame_count),
+            _SWITCH[t.possible_identity_switch],
+            t.external_id or "-",
+        )
+        for t in found
+    ]
+    print_table(("tracklet", "camera", "identity", "frames", "identity switch", "external id"), rows)
 
 
 def show_tracklet(tracklet: TrackletId, url: Url = LOCAL_URL, api_key: ApiKey = None, as_json: AsJson = False) -> None:

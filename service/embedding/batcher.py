@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,17 +12,30 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.tfclip import mean_of_clips
+from model.tfclip import ClipDescriptors, mean_of_clips
 from service.embedding.backend import EmbeddingBackend
 from service.errors import QueueFull
+
+
+@dataclass(frozen=True)
+class TrackletDescriptors:
+    """What a model made of one tracklet, float32 and not normalised.
+
+    Attributes:
+        descriptor: (D,), the mean over clips.
+        frames: (C * T, D), every frame of every clip, clip after clip.
+    """
+
+    descriptor: NDArray[np.float32]
+    frames: NDArray[np.float32]
 
 
 @dataclass
 class _Request:
     clips: Tensor
-    answer: asyncio.Future[NDArray[np.float32]]
+    answer: asyncio.Future[TrackletDescriptors]
     taken: int = 0
-    features: dict[int, Tensor] = field(default_factory=dict)
+    features: dict[int, ClipDescriptors] = field(default_factory=dict)
 
 
 @dataclass
@@ -82,17 +96,41 @@ class EmbeddingBatcher:
             QueueFull: too much is waiting already.
             Exception: whatever the backend raised for the batch.
         """
-        size = len(clips)
+        return (await self.embed_frames(clips)).descriptor
+
+    async def embed_frames(self, clips: Tensor) -> TrackletDescriptors:
+        """Describe one tracklet as `embed` does, and each frame of its clips."""
+        with self._room_for(len(clips)):
+            request = _Request(clips, asyncio.get_running_loop().create_future())
+            self._pending.append(request)
+            self._arrived.set()
+            return await request.answer
+
+    async def attention(self, frames: Tensor) -> NDArray[np.float32]:
+        """Where the network looks in frames, (N, 3, H, W) -> (N, rows, columns); they count as N clips of the queue.
+
+        Raises:
+            QueueFull: too much is waiting already.
+        """
+        with self._room_for(len(frames)):
+            self._at_once += 1
+            try:
+                loop = asyncio.get_running_loop()
+                found = await loop.run_in_executor(self._threads, self.backend.attention, frames, self._at_once)
+            finally:
+                self._at_once -= 1
+            return found.numpy()
+
+    @contextmanager
+    def _room_for(self, size: int) -> Iterator[None]:
+        """Hold `size` places of the queue."""
         if self._load and self._load + size > self._queue_clips:
             raise QueueFull(
                 f"{self._load} clips are waiting to be embedded and the queue holds {self._queue_clips}; try again."
             )
-        request = _Request(clips, asyncio.get_running_loop().create_future())
         self._load += size
-        self._pending.append(request)
-        self._arrived.set()
         try:
-            return await request.answer
+            yield
         finally:
             self._load -= size
 
@@ -117,7 +155,7 @@ class EmbeddingBatcher:
             self._on_batch(len(clips))
             self._at_once += 1
             try:
-                features = await loop.run_in_executor(self._threads, self.backend.embed, clips, self._at_once)
+                features = await loop.run_in_executor(self._threads, self.backend.embed_frames, clips, self._at_once)
             except asyncio.CancelledError:
                 for part in batch:
                     part.request.answer.cancel()
@@ -149,14 +187,19 @@ class EmbeddingBatcher:
                 self._pending.popleft()
         return batch
 
-    def _deliver(self, batch: list[_Part], features: Tensor) -> None:
-        for part, found in zip(batch, torch.split(features, [len(part.clips) for part in batch]), strict=True):
+    def _deliver(self, batch: list[_Part], features: ClipDescriptors) -> None:
+        sizes = [len(part.clips) for part in batch]
+        parts = zip(batch, torch.split(features.clips, sizes), torch.split(features.frames, sizes), strict=True)
+        for part, clips, frames in parts:
             request = part.request
-            request.features[part.first] = found
-            done = sum(len(some) for some in request.features.values())
+            request.features[part.first] = ClipDescriptors(clips, frames)
+            done = sum(len(some.clips) for some in request.features.values())
             if done == len(request.clips) and not request.answer.done():
-                together = torch.cat([request.features[first] for first in sorted(request.features)])
-                request.answer.set_result(mean_of_clips(together, torch.tensor([done]))[0].numpy())
+                found = [request.features[first] for first in sorted(request.features)]
+                together = torch.cat([some.clips for some in found])
+                of_frames = torch.cat([some.frames for some in found]).flatten(0, 1)
+                descriptor = mean_of_clips(together, torch.tensor([done]))[0]
+                request.answer.set_result(TrackletDescriptors(descriptor.numpy(), of_frames.numpy()))
 
     def _fail(self, request: _Request, error: Exception) -> None:
         if self._pending and self._pending[0] is request:

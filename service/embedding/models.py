@@ -25,6 +25,7 @@ class Models:
         files: `models/` of the data directory.
         network: the default model.
         device: where to compute.
+        batch_clips: clips computed together at most; None: as many as are fastest on the device.
         precision: what to compute in, whatever the model.
     """
 
@@ -33,7 +34,7 @@ class Models:
         files: ModelFiles,
         network: TFCLIP,
         device: str,
-        batch_clips: int,
+        batch_clips: int | None,
         queue_clips: int,
         on_batch: Callable[[int], None] = lambda size: None,
         precision: Precision = "float32",
@@ -93,4 +94,4 @@ class Models:
 
     def _batcher(self, network: TFCLIP) -> EmbeddingBatcher:
         backend = TorchBackend(network, self._device, self._precision)
-        return EmbeddingBatcher(backend, self._batch_clips, self._queue_clips, self._on_batch)
+        return EmbeddingBatcher(backend, self._batch_clips or backend.batch, self._queue_clips, self._on_batch)

@@ -52,6 +52,11 @@ class SearchBatcher:
         Raises:
             Exception: whatever the index raised for the pass.
         """
+        if not question.plain:
+            # It has a pass of its own; others need not wait for it.
+            self._on_batch(1)
+            loop = asyncio.get_running_loop()
+            return (await loop.run_in_executor(self._threads, self._index.search_many, [question]))[0]
         waiting = _Waiting(question, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         if len(self._waiting) >= self._expected:

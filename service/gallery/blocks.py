@@ -63,6 +63,10 @@ class Block(Protocol):
         """Which of the first `count` rows score at least each query's floor: (B, count)."""
         ...
 
+    def scores(self, queries: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+        """Every score of the first `count` rows: (B, count)."""
+        ...
+
     def gather(self, offsets: NDArray[np.int64]) -> NDArray[np.float32]:
         """These rows in float32: (N, D)."""
         ...
@@ -104,6 +108,10 @@ class FloatBlock:
     def at_least(self, queries: NDArray[np.float32], floors: NDArray[np.float32], count: int) -> NDArray[np.bool_]:
         """As `Block.at_least`."""
         return _reaching(torch.from_numpy(queries), torch.from_numpy(self.vectors[:count]), floors)
+
+    def scores(self, queries: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+        """As `Block.scores`."""
+        return _products(torch.from_numpy(queries), torch.from_numpy(self.vectors[:count]))
 
 
 class HalfBlock:
@@ -153,6 +161,11 @@ class HalfBlock:
         rows = self._quantised.reconstruct_n(0, count)
         return _reaching(torch.from_numpy(queries), torch.from_numpy(rows), floors)
 
+    def scores(self, queries: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+        """As `Block.scores`."""
+        rows = self._quantised.reconstruct_n(0, count)
+        return _products(torch.from_numpy(queries), torch.from_numpy(rows))
+
 
 class DeviceBlock(FloatBlock):
     """Rows on a GPU as well: masks and deletions are applied to the products there."""
@@ -179,6 +192,10 @@ class DeviceBlock(FloatBlock):
         """As `Block.at_least`."""
         device = self._rows.device
         return _reaching(torch.from_numpy(queries).to(device), self._rows[:count].float(), floors)
+
+    def scores(self, queries: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+        """As `Block.scores`."""
+        return _products(torch.from_numpy(queries).to(self._rows.device), self._rows[:count].float())
 
 
 def _in_a_file(vectors: NDArray[np.float32], folder: Path | None) -> NDArray[np.float32]:
@@ -228,3 +245,7 @@ def _by_matrix(queries: torch.Tensor, rows: torch.Tensor, size: int, allowed: to
 def _reaching(queries: torch.Tensor, rows: torch.Tensor, floors: NDArray[np.float32]) -> NDArray[np.bool_]:
     reaching = queries @ rows.T >= torch.from_numpy(floors).to(queries.device)[:, None]
     return np.asarray(reaching.cpu().numpy())
+
+
+def _products(queries: torch.Tensor, rows: torch.Tensor) -> NDArray[np.float32]:
+    return np.asarray((queries @ rows.T).cpu().numpy())

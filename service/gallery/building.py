@@ -9,7 +9,9 @@ from typing import Any
 
 import structlog
 
-from service.gallery.index import GalleryIndex
+from service.errors import DatabaseUnavailable
+from service.gallery.backoff import Backoff
+from service.gallery.index import Frozen, GalleryIndex
 from service.gallery.snapshot_folder import SnapshotFolder
 from service.store import changes as change_store
 from service.store import galleries as gallery_store
@@ -22,6 +24,10 @@ log = structlog.get_logger(__name__)
 
 class IndexOutOfStep(Exception):
     """The index and the changes do not fit together; it must be built anew. The message says what is wrong."""
+
+
+class TooEarly(IndexOutOfStep):
+    """The index could not be built a moment ago, for the reason that the message says, and nothing changed since."""
 
 
 class ModelGone(Exception):
@@ -42,6 +48,10 @@ def apply_changes(index: GalleryIndex, changes: Sequence[Change]) -> None:
             raise ModelGone(f"tracklet {change.tracklet_id} has no descriptor of the index's model")
         if change.kind == "deleted":
             index.remove(change.tracklet_id)
+        elif change.kind == "updated":
+            # One that is not in the index has no descriptor of its model; who adds it later takes it as it is then.
+            if change.row is not None:
+                index.update(change.row)
         elif change.row is not None:
             try:
                 index.add([change.row])
@@ -93,7 +103,7 @@ async def build_with_holes(
         if serving and gallery.model_id != model_id:
             raise ModelGone(f"gallery {gallery.name} is served under another model by now")
         dimension = await gallery_store.dimension(connection, model_id)
-        index = GalleryIndex(dimension, applied=gallery.change, **index_options)
+        index = GalleryIndex(dimension, applied=gallery.change, rebuild=gallery.rebuild, **index_options)
         done = 0
         async for rows in change_store.copy_rows(connection, gallery_id, model_id):
             try:
@@ -145,6 +155,7 @@ class IndexLoader:
         self._snapshots = snapshots
         self._options = index_options
         self._clock = clock
+        self._backoff = Backoff(clock)
 
     async def load_serving(self, gallery_id: int) -> Current:
         """The index of the generation that serves, with everything that is committed.
@@ -154,8 +165,27 @@ class IndexLoader:
         Raises:
             DatabaseUnavailable: PostgreSQL does not answer.
             IndexOutOfStep: the database has descriptors that no index can be made of.
+            TooEarly: it failed a moment ago, for another reason than the database's absence, and the gallery is as it
+                was: reading all of it again would end alike.
             OSError: float16 rows, and the disk is full.
         """
+        async with self._database.reading() as connection:
+            gallery = await gallery_store.get_state(connection, gallery_id)
+        state = (gallery.change, gallery.generation, gallery.rebuild)
+        if error := self._backoff.too_early(gallery_id, state):
+            raise TooEarly(str(error)) from error
+        try:
+            current = await self._load_serving(gallery_id)
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:
+            seconds = self._backoff.failed(gallery_id, state, error)
+            log.warning("index is built again later", gallery=gallery.name, seconds=seconds)
+            raise
+        self._backoff.worked(gallery_id)
+        return current
+
+    async def _load_serving(self, gallery_id: int) -> Current:
         while True:
             async with self._database.reading() as connection:
                 gallery = await gallery_store.get_state(connection, gallery_id)
@@ -198,6 +228,10 @@ class IndexLoader:
         """An index from the database alone, and its holes; see the function."""
         return await build_with_holes(self._database, gallery_id, model_id, progress, **self._options)
 
+    def compact(self, frozen: Frozen) -> GalleryIndex:
+        """The same rows in an index of their own; see `GalleryIndex.of`."""
+        return GalleryIndex.of(frozen, **self._options)
+
     async def advance(self, index: GalleryIndex, gallery_id: int, model_id: str) -> tuple[Gallery, float]:
         """Apply changes until there are none left. The caller is the index's only writer.
 
@@ -214,6 +248,12 @@ class IndexLoader:
             async with self._database.reading() as connection:
                 gallery = await gallery_store.get_state(connection, gallery_id)
                 changes = await change_store.after(connection, gallery_id, model_id, index.applied)
+            if index.applied > gallery.change:
+                # Nobody but the caller moves the index, so this is no matter of who looked first.
+                raise IndexOutOfStep(
+                    f"the index contains change {index.applied}, the gallery has only {gallery.change}: "
+                    "the database is older"
+                )
             apply_changes(index, changes)
             if index.applied >= gallery.change:
                 return gallery, looked_at

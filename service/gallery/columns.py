@@ -1,6 +1,7 @@
 """The plain columns beside the vectors: what filters look at."""
 
 from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -55,16 +56,29 @@ class Table(Generic[T]):
         return np.array([self.code(value) for value in other.values], np.int32)
 
 
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """The labels of all rows, by row: one entry for each label of each row.
+
+    Attributes:
+        count: entries; the arrays may be longer.
+        row, pair: the row of each, and the label's number in the table of pairs.
+    """
+
+    count: int
+    row: NDArray[np.int32]
+    pair: NDArray[np.int32]
+
+
 class Columns:
     """Camera, times, identity, frame count and labels of every row.
 
-    Rows are only ever appended; one writer, any number of readers. A reader passes the row count it knows: what a
-    writer does beyond that count, it does not see.
+    One writer, any number of readers. A reader passes the row count it knows: rows that a writer appends beyond it, it
+    does not see. Of a row that is replaced meanwhile it sees each column before or after.
 
     Attributes:
         count: rows.
-        label_row, label_pair: one entry for each label of each row, by row: the row, and the label's number in `pairs`.
-        labelled: entries of the two.
+        labels: replaced as a whole by every change, so that a reader never sees half of one.
     """
 
     def __init__(self) -> None:
@@ -77,9 +91,7 @@ class Columns:
         self.ended = np.empty(0, np.int64)
         self.identity = np.empty(0, np.int32)
         self.frames = np.empty(0, np.int32)
-        self.labelled = 0
-        self.label_row = np.empty(0, np.int32)
-        self.label_pair = np.empty(0, np.int32)
+        self.labels = Labels(0, np.empty(0, np.int32), np.empty(0, np.int32))
 
     @classmethod
     def of(cls, rows: Sequence[IndexRow]) -> "Columns":
@@ -94,9 +106,11 @@ class Columns:
         )
         columns.frames = np.array([row.frame_count for row in rows], np.int32)
         labels = [(number, pair) for number, row in enumerate(rows) for pair in label_pairs(row.labels)]
-        columns.labelled = len(labels)
-        columns.label_row = np.array([number for number, _ in labels], np.int32)
-        columns.label_pair = np.array([columns.pairs.code(pair) for _, pair in labels], np.int32)
+        columns.labels = Labels(
+            len(labels),
+            np.array([number for number, _ in labels], np.int32),
+            np.array([columns.pairs.code(pair) for _, pair in labels], np.int32),
+        )
         return columns
 
     def append(self, other: "Columns") -> None:
@@ -111,10 +125,32 @@ class Columns:
         self.ended = _put(self.ended, start, other.ended[: other.count])
         self.identity = _put(self.identity, start, identity[other.identity[: other.count]])
         self.frames = _put(self.frames, start, other.frames[: other.count])
-        self.label_row = _put(self.label_row, self.labelled, other.label_row[: other.labelled] + np.int32(start))
-        self.label_pair = _put(self.label_pair, self.labelled, pair[other.label_pair[: other.labelled]])
-        self.labelled += other.labelled
+        mine, added = self.labels, other.labels
+        self.labels = Labels(
+            mine.count + added.count,
+            _put(mine.row, mine.count, added.row[: added.count] + np.int32(start)),
+            _put(mine.pair, mine.count, pair[added.pair[: added.count]]),
+        )
         self.count = stop
+
+    def replace(self, row: int, values: IndexRow) -> None:
+        """Put other values into one row."""
+        self.camera[row] = self.cameras.code(values.camera)
+        self.started[row] = microseconds(values.started_at)
+        self.ended[row] = microseconds(values.ended_at)
+        self.identity[row] = NOBODY if values.identity is None else self.identities.code(values.identity)
+        self.frames[row] = values.frame_count
+        labels = self.labels
+        pair = np.array(sorted(self.pairs.code(pair) for pair in label_pairs(values.labels)), np.int32)
+        first, last = np.searchsorted(labels.row[: labels.count], [row, row + 1])
+        if np.array_equal(np.sort(labels.pair[first:last]), pair):
+            # Most updates are of an identity; copying all labels for each would cost more than all the rest.
+            return
+        self.labels = Labels(
+            labels.count - int(last - first) + len(pair),
+            _spliced(labels.row[: labels.count], first, last, np.full(len(pair), row, np.int32)),
+            _spliced(labels.pair[: labels.count], first, last, pair),
+        )
 
     def take(self, keep: NDArray[np.bool_]) -> "Columns":
         """The rows that `keep` (count,) names, and only those names and labels that they have."""
@@ -127,23 +163,23 @@ class Columns:
         known = identity != NOBODY
         taken.identity = identity
         taken.identities, taken.identity[known] = self.identities.only(identity[known])
-        labels = keep[self.label_row[: self.labelled]]
-        taken.labelled = int(np.count_nonzero(labels))
-        taken.label_row = (np.cumsum(keep, dtype=np.int32) - np.int32(1))[self.label_row[: self.labelled][labels]]
-        taken.pairs, taken.label_pair = self.pairs.only(self.label_pair[: self.labelled][labels])
+        row, pair = self.labels.row[: self.labels.count], self.labels.pair[: self.labels.count]
+        kept = keep[row]
+        taken.pairs, pair = self.pairs.only(pair[kept])
+        taken.labels = Labels(len(pair), (np.cumsum(keep, dtype=np.int32) - np.int32(1))[row[kept]], pair)
         return taken
 
     def describe(self, row: int) -> tuple[str, int, int, str | None, int, frozenset[Pair]]:
         """Camera, start, end, identity, frames and labels of one row."""
         identity = self.identity[row]
-        first, last = np.searchsorted(self.label_row[: self.labelled], [row, row + 1])
+        first, last = np.searchsorted(self.labels.row[: self.labels.count], [row, row + 1])
         return (
             self.cameras.values[self.camera[row]],
             int(self.started[row]),
             int(self.ended[row]),
             None if identity == NOBODY else self.identities.values[identity],
             int(self.frames[row]),
-            frozenset(self.pairs.values[code] for code in self.label_pair[first:last]),
+            frozenset(self.pairs.values[code] for code in self.labels.pair[first:last]),
         )
 
 
@@ -152,3 +188,8 @@ def _put(array: NDArray[Any], start: int, values: NDArray[Any]) -> NDArray[Any]:
     array = grown(array, stop)
     array[start:stop] = values
     return array
+
+
+def _spliced(array: NDArray[np.int32], first: np.int64, last: np.int64, values: NDArray[np.int32]) -> NDArray[np.int32]:
+    """A copy of `array` with `values` in the place of those from `first` up to `last`."""
+    return np.concatenate([array[:first], values, array[last:]])

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.errors import DatabaseUnavailable
 from service.gallery.galleries import Galleries
@@ -86,11 +87,20 @@ class Follower:
         async with self._database.reading() as connection:
             present = await store.list_all(connection)
             if not self._swept:
-                await asyncio.to_thread(self._snapshots.sweep, await generation_store.numbers(connection))
+                await self._sweep(connection)
                 self._swept = True
+            await self._galleries.calibrations.refresh(connection)
         self._galleries.keep_only([gallery.name for gallery in present])
         for gallery in present:
             self._attend(gallery, looked_at)
+
+    async def _sweep(self, connection: AsyncConnection) -> None:
+        """Remove snapshots of generations that do not exist, and what was left half-written."""
+        # The files first: another process may add a generation meanwhile, and save it.
+        saved = await asyncio.to_thread(self._snapshots.generations)
+        for gone in saved - await generation_store.numbers(connection):
+            await asyncio.to_thread(self._snapshots.forget, *gone)
+        await asyncio.to_thread(self._snapshots.discard_half_written)
 
     def _attend(self, gallery: Gallery, looked_at: float) -> None:
         """See what a gallery needs, and have it done beside the others'."""
@@ -107,5 +117,6 @@ class Follower:
             served.current_at = max(served.current_at, looked_at)
         else:
             self._galleries.refresh_soon(served)
+        self._galleries.renewer.renew_soon(served, gallery)
         if self._galleries.clock() - served.saved_at > self._snapshot_seconds:
             self._galleries.save_soon(served)

@@ -10,11 +10,14 @@ from typing import Any, TypeVar
 
 import structlog
 
+from service.calibration.answers import ServedCalibrations
 from service.errors import DatabaseUnavailable, IndexNotReady, NotFound
 from service.gallery.batching import SearchBatcher
-from service.gallery.building import IndexLoader, IndexOutOfStep, ModelGone
+from service.gallery.building import IndexLoader, IndexOutOfStep, ModelGone, TooEarly
 from service.gallery.filters import NO_RULES
 from service.gallery.index import GalleryIndex
+from service.gallery.recall import RecallMonitor
+from service.gallery.renewing import Renewer
 from service.gallery.served import Loaded, ServedGallery
 from service.gallery.snapshot_folder import SnapshotFolder
 from service.store import cameras as camera_store
@@ -39,6 +42,7 @@ class Galleries:
         max_lag_seconds: an index that is not known to be current for longer does not answer.
         index_options: how indexes of this process are made, as keywords of `GalleryIndex`.
         on_batch: called with the number of questions that were answered together.
+        recall: compares some answers with brute force.
     """
 
     def __init__(
@@ -49,30 +53,40 @@ class Galleries:
         max_lag_seconds: float,
         index_options: dict[str, Any] | None = None,
         on_batch: Callable[[int], None] = lambda size: None,
+        recall: RecallMonitor | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.clock = clock
+        self.calibrations = ServedCalibrations()
         self._database = database
         self._snapshots = snapshots
         self._loader = IndexLoader(database, snapshots, index_options or {}, clock)
         self._max_lag = max_lag_seconds
         self._on_batch = on_batch
+        self._recall = recall
         self._served: dict[str, ServedGallery] = {}
         self._known: frozenset[str] | None = None
         self._opening: dict[str, asyncio.Task[ServedGallery]] = {}
         self._threads = ThreadPoolExecutor(_SEARCH_THREADS, thread_name_prefix="search")
+        self.renewer = Renewer(self._loader, self._as_loaded, clock)
 
     async def close(self) -> None:
         """Save what changed since the last snapshots."""
         tasks: list[asyncio.Task[Any]] = [*self._opening.values()]
-        tasks += [served.refreshing for served in self._served.values() if served.refreshing]
+        for served in self._served.values():
+            tasks += [task for task in (served.refreshing, served.renewing) if task]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for served in self._served.values():
-            self.save_soon(served)
-            if served.saving:
-                await served.saving
+            try:
+                # One that is being written may lack the latest changes.
+                for _ in range(2):
+                    if served.saving:
+                        await served.saving
+                    self.save_soon(served)
+            except Exception as error:
+                log.error("snapshot could not be written", gallery=served.name, error=repr(error))
         self._threads.shutdown(wait=True)
 
     def served(self) -> list[ServedGallery]:
@@ -146,6 +160,15 @@ class Galleries:
         except Exception as error:
             log.error("index could not follow a change", gallery=name, change=change, error=repr(error))
 
+    async def confirm(self, name: str) -> None:
+        """See in the database whether the gallery is there still, whatever this process has in memory.
+
+        Raises:
+            NotFound: it was deleted, or is being.
+        """
+        async with self._database.reading() as connection:
+            await store.get(connection, name)
+
     async def follow_rules(self, name: str, number: int) -> None:
         """See to it that this process knows the gallery's rules of this number; never fails, as `catch_up`."""
         try:
@@ -187,6 +210,7 @@ class Galleries:
         served.loaded = self._as_loaded(index, generation, model_id)
         served.current_at = self.clock()
         served.saved = -1
+        served.replaced += 1
         if before != generation:
             await asyncio.to_thread(self._snapshots.forget, served.id, before)
 
@@ -220,17 +244,17 @@ class Galleries:
         """Write a snapshot in the background if the index changed since the last one; searches and writes go on."""
         idle = served.saving is None or served.saving.done()
         if idle and served.saved != served.index.applied and not served.writing.locked():
-            frozen, loaded = served.index.freeze(), served.loaded
+            frozen, loaded, replaced = served.index.freeze(), served.loaded, served.replaced
             served.saved_at = self.clock()
 
             async def save() -> None:
                 done = await asyncio.to_thread(
                     self._snapshots.save, frozen, served.id, loaded.generation, loaded.model_id
                 )
-                if done and served.loaded is loaded and self._served.get(served.name) is served:
+                if done and served.replaced == replaced and self._served.get(served.name) is served:
                     served.saved = frozen.applied
                 elif done:
-                    # Switched or deleted meanwhile: nobody needs what was written.
+                    # Switched, rebuilt or deleted meanwhile: nobody needs what was written.
                     await asyncio.to_thread(self._snapshots.forget, served.id, loaded.generation)
 
             served.saving = asyncio.create_task(save(), name="gallery snapshot")
@@ -265,8 +289,8 @@ class Galleries:
             except ModelGone:
                 pass
             except IndexOutOfStep as error:
-                log.error("index thrown away, rebuilding from the database", gallery=served.name, reason=str(error))
-                self._snapshots.forget(served.id, loaded.generation)
+                # Its snapshot may be whole all the same: if it is not, loading it finds that out.
+                log.error("index thrown away, loading it again", gallery=served.name, reason=str(error))
             await self._load_again(served)
 
     async def _get(self, name: str) -> ServedGallery:
@@ -295,6 +319,7 @@ class Galleries:
         served.loaded = self._as_loaded(found.index, found.gallery.generation, found.gallery.model_id)
         served.current_at = found.looked_at
         served.saved = -1
+        served.replaced += 1
         if before != found.gallery.generation:
             await asyncio.to_thread(self._snapshots.forget, served.id, before)
             log.info("gallery switched elsewhere", gallery=served.name, generation=found.gallery.generation)
@@ -307,6 +332,8 @@ class Galleries:
     async def _refresh_quietly(self, served: ServedGallery) -> None:
         try:
             await self.refresh(served)
+        except TooEarly:
+            pass
         except NotFound:
             log.info("gallery deleted", gallery=served.name)
         except Exception as error:
@@ -337,8 +364,8 @@ class Galleries:
 
     def _opened(self, name: str, task: asyncio.Task[ServedGallery]) -> None:
         del self._opening[name]
-        if not task.cancelled() and (error := task.exception()) and not isinstance(error, NotFound):
+        if not task.cancelled() and (error := task.exception()) and not isinstance(error, NotFound | TooEarly):
             log.error("gallery could not be loaded", gallery=name, error=repr(error))
 
     def _as_loaded(self, index: GalleryIndex, generation: int, model_id: str) -> Loaded:
-        return Loaded(index, generation, model_id, SearchBatcher(index, self._threads, self._on_batch))
+        return Loaded(index, generation, model_id, SearchBatcher(index, self._threads, self._on_batch), self._recall)

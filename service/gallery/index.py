@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from service.gallery.filters import Filters, Sighting
 from service.gallery.masks import passing
 from service.gallery.proposing import Mask, at_least, propose
 from service.gallery.rows import Rows, RowType
+from service.gallery.scanning import Scan, scan
 from service.gallery.scoring import contenders, scores_of, unit_rows
 from service.store.changes import IndexRow
 
@@ -41,16 +43,27 @@ class Question:
     """What to rank.
 
     Attributes:
-        query: (D,) float32, any positive length.
+        query: (D,) float32, any positive length; or (M, D), and the score of a row is the highest of its cosines.
         k: rows wanted.
         filters: which rows may answer.
         exclude: a tracklet that must not answer, such as the query itself.
+        without: further tracklets that must not answer.
+        after: the answer begins after this place of the ranking.
+        best_of_identity: of each identity only the best row that passes answers; rows without one stand for themselves.
     """
 
     query: NDArray[np.float32]
     k: int
     filters: Filters = _ANY
     exclude: uuid.UUID | None = None
+    without: frozenset[uuid.UUID] = frozenset()
+    after: Hit | None = None
+    best_of_identity: bool = False
+
+    @property
+    def plain(self) -> bool:
+        """Whether blocks can propose the answer; any other question costs a pass of its own over every row."""
+        return self.query.ndim == 1 and not self.without and self.after is None and not self.best_of_identity
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +75,7 @@ class Frozen:
         ids: (N, 2) big-endian uint64.
         columns: N rows.
         dimension: numbers D of a vector.
+        rebuild: as the index's.
     """
 
     applied: int
@@ -70,6 +84,7 @@ class Frozen:
     columns: Columns
     numbers: NDArray[np.int64]
     rows: Rows
+    rebuild: int = 0
 
     def vectors(self) -> Iterator[NDArray[np.float32]]:
         """The unit vectors, (n, D) float32 at a time, in the order of `ids`."""
@@ -81,8 +96,8 @@ class Frozen:
 class GalleryIndex:
     """Descriptors of one gallery under one model, with their columns.
 
-    One writer at a time (`add`, `remove`); searches may run meanwhile in any thread and see the rows that were there
-    when they began.
+    One writer at a time (`add`, `update`, `remove`); searches may run meanwhile in any thread and see the rows that
+    were there when they began.
 
     Args:
         row_type, device, scratch: how rows are kept, see `Rows`. Answers are the same.
@@ -90,6 +105,8 @@ class GalleryIndex:
     Attributes:
         dimension: length D of a descriptor.
         applied: number of the last change that the index contains.
+        rebuild: how often all processes had been asked to build the gallery's index anew when its rows were read from
+            the database.
     """
 
     def __init__(
@@ -97,12 +114,14 @@ class GalleryIndex:
         dimension: int,
         applied: int = 0,
         *,
+        rebuild: int = 0,
         row_type: RowType = "float32",
         device: str = "cpu",
         scratch: Path | None = None,
     ) -> None:
         self.dimension = dimension
         self.applied = applied
+        self.rebuild = rebuild
         self._rows = Rows(dimension, row_type, device, scratch)
         self._columns = Columns()
         self._ids = np.empty((0, 2), ">u8")
@@ -110,9 +129,28 @@ class GalleryIndex:
         self._numbers: dict[uuid.UUID, int] = {}
         self._count = 0
 
+    @classmethod
+    def of(cls, frozen: Frozen, **options: Any) -> "GalleryIndex":
+        """An index of these rows alone, copied block by block: what was deleted takes no room in it.
+
+        Args:
+            options: how rows are kept, as keywords of `GalleryIndex`.
+
+        Raises:
+            OSError: float16 rows, and the disk is full.
+        """
+        index = cls(frozen.dimension, frozen.applied, rebuild=frozen.rebuild, **options)
+        index.append(frozen.vectors(), frozen.ids, frozen.columns)
+        return index
+
     def __len__(self) -> int:
         """Tracklets that can be found."""
         return len(self._numbers)
+
+    @property
+    def dead(self) -> int:
+        """Deleted rows, which still take room."""
+        return self._count - len(self._numbers)
 
     def __contains__(self, tracklet_id: uuid.UUID) -> bool:
         return tracklet_id in self._numbers
@@ -122,10 +160,20 @@ class GalleryIndex:
         number = self._numbers.get(tracklet_id)
         return None if number is None else self._rows.gather(np.array([number]))[0]
 
+    def vectors(self, tracklet_ids: Sequence[uuid.UUID]) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+        """Which of the tracklets are here, (N,) bool, and the unit vectors of those, in their order: (n, D) float32."""
+        numbers = np.array([self._numbers.get(one, -1) for one in tracklet_ids], np.int64)
+        return numbers >= 0, self._rows.gather(numbers[numbers >= 0])
+
     def ids(self) -> NDArray[np.uint64]:
         """Ids of all tracklets that can be found: (N, 2) big-endian uint64, in order of arrival."""
         count = self._count
         return self._ids[:count][self._alive[:count]]
+
+    def camera(self, tracklet_id: uuid.UUID) -> str | None:
+        """The camera that saw the tracklet, if it is here."""
+        seen = self.sighting(tracklet_id)
+        return None if seen is None else seen.camera
 
     def sighting(self, tracklet_id: uuid.UUID) -> Sighting | None:
         """Where and when the tracklet was seen, if it is here."""
@@ -187,11 +235,23 @@ class GalleryIndex:
         self._alive[number] = False
         return True
 
+    def update(self, row: IndexRow) -> bool:
+        """Replace what is kept of a tracklet beside its vector. False when it is not there.
+
+        A search that runs meanwhile sees a column as it was or as it is now.
+        """
+        number = self._numbers.get(row.tracklet_id)
+        if number is None:
+            return False
+        self._columns.replace(number, row)
+        return True
+
     def freeze(self) -> Frozen:
         """The live rows as they are now. Must not run beside a writer; costs no copy of vectors."""
         keep = self._alive[: self._count].copy()
         numbers = np.flatnonzero(keep)
-        return Frozen(self.applied, self.dimension, self._ids[numbers], self._columns.take(keep), numbers, self._rows)
+        ids, columns = self._ids[numbers], self._columns.take(keep)
+        return Frozen(self.applied, self.dimension, ids, columns, numbers, self._rows, self.rebuild)
 
     def search(
         self, query: NDArray[np.float32], k: int, filters: Filters | None = None, exclude: uuid.UUID | None = None
@@ -209,10 +269,14 @@ class GalleryIndex:
             ValueError: a query has another length, is zero or not finite, or k < 1.
         """
         for one in questions:
-            if one.query.shape != (self.dimension,) or one.k < 1:
-                raise ValueError(
-                    f"query of shape {one.query.shape} and k={one.k}, expected ({self.dimension},) and k >= 1"
-                )
+            shape = one.query.shape
+            if len(shape) not in (1, 2) or shape[-1] != self.dimension or 0 in shape or one.k < 1:
+                raise ValueError(f"query of shape {shape} and k={one.k}, expected (..., {self.dimension}) and k >= 1")
+        plain = iter(self._propose_and_rank([one for one in questions if one.plain]))
+        return [next(plain) if one.plain else self._scan(one) for one in questions]
+
+    def _propose_and_rank(self, questions: Sequence[Question]) -> list[list[Hit]]:
+        """The answers to plain questions."""
         if not questions:
             return []
         units = unit_rows(np.stack([one.query for one in questions]))
@@ -242,8 +306,26 @@ class GalleryIndex:
                 answers[n] = self._ranked(units[n], questions[n].k, rows)
         return answers
 
+    def _scan(self, one: Question) -> list[Hit]:
+        """The answer to any other question."""
+        queries, count = unit_rows(np.atleast_2d(one.query)), self._count
+        barred = [self._numbers.get(key, -1) for key in one.without | ({one.exclude} if one.exclude else set())]
+        allowed = self._alive[:count].copy()
+        if one.filters != _ANY:
+            allowed &= passing(self._columns, one.filters, count)
+        allowed[[number for number in barred if 0 <= number < count]] = False
+        # Copied: one pass must not see an identity change.
+        groups = self._columns.identity[:count].copy() if one.best_of_identity else None
+        after = (one.after.score, one.after.tracklet_id) if one.after else None
+        numbers, scores = scan(self._rows, Scan(queries, self._ids[:count], allowed, groups, after), one.k)
+        return self._hits(self._ids[numbers], scores)
+
     def _ranked(self, query: NDArray[np.float32], k: int, rows: NDArray[np.int64]) -> list[Hit]:
         scores = scores_of(self._rows, rows, query)
         ids = self._ids[rows]
         order = np.lexsort((ids[:, 1], ids[:, 0], -scores))[:k]
-        return [Hit(uuid.UUID(bytes=ids[i].tobytes()), float(scores[i])) for i in order]
+        return self._hits(ids[order], scores[order])
+
+    @staticmethod
+    def _hits(ids: NDArray[np.uint64], scores: NDArray[np.float64]) -> list[Hit]:
+        return [Hit(uuid.UUID(bytes=one.tobytes()), float(score)) for one, score in zip(ids, scores, strict=True)]

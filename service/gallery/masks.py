@@ -35,7 +35,8 @@ def passing(columns: Columns, filters: Filters, count: int) -> NDArray[np.bool_]
 def _restrict_times(allowed: NDArray[np.bool_], columns: Columns, filters: Filters) -> None:
     """Strike out of `allowed` (N,) what does not fit by its times, all told by one clock."""
     count, rules = len(allowed), filters.rules
-    camera, started, ended = columns.camera[:count], columns.started[:count], columns.ended[:count]
+    # Copied, as in `_among`.
+    camera, started, ended = columns.camera[:count].copy(), columns.started[:count], columns.ended[:count]
     begun, over = started != NO_TIME, ended != NO_TIME
     if rules.offsets:
         offsets = _per_camera(columns.cameras, lambda name: span(rules.offsets.get(name, 0.0)))[camera]
@@ -96,9 +97,8 @@ def _per_camera(cameras: Table[str], value: Callable[[str], int]) -> NDArray[np.
 
 def _labelled(columns: Columns, pair: Pair, count: int) -> NDArray[np.bool_]:
     found = np.zeros(count, np.bool_)
-    # The number of entries first: arrays that a writer replaces meanwhile only get longer.
-    entries = columns.labelled
-    rows, pairs = columns.label_row[:entries], columns.label_pair[:entries]
+    labels = columns.labels
+    rows, pairs = labels.row[: labels.count], labels.pair[: labels.count]
     for code in columns.pairs.known([pair]):
         those = rows[pairs == code]
         # Rows that were added since are beyond `count`; rows ascend.
@@ -107,7 +107,8 @@ def _labelled(columns: Columns, pair: Pair, count: int) -> NDArray[np.bool_]:
 
 
 def _among(column: NDArray[np.int32], table: Table[str], names: Collection[str]) -> NDArray[np.bool_]:
-    # First, since a writer may add values meanwhile.
+    # First, and a copy, since a writer may add values and give them to rows meanwhile.
+    column = column.copy()
     known = table.known(names)
     # One place more than there are values: that is where NOBODY, being -1, looks.
     wanted = np.zeros(len(table.values) + 1, np.bool_)

@@ -1,28 +1,38 @@
-"""A question to its answer: descriptor, exact ranking, and the rows that belong to it."""
+"""A question to its answer: query vectors, candidates from the index, re-ranking, and the rows that belong to them."""
 
+import asyncio
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+import torch
 
+from service.calibration.answers import Decision, Judge, judged
 from service.errors import FieldError, InvalidRequest, NotFound
+from service.gallery import continuing
 from service.gallery.filters import Filters, Sighting
 from service.gallery.galleries import Galleries
-from service.gallery.index import Question
+from service.gallery.index import Hit, Question
+from service.gallery.queries import Combine, Queries, combined
+from service.gallery.reranking import DEFAULT_TOP, Reranked, RerankedHit, RerankOptions, rerank
 from service.gallery.served import Loaded
 from service.gallery.times import NO_TIME
 from service.ingest.uploads import Uploads
 from service.metrics import Metrics
-from service.store import galleries as gallery_store
 from service.store import models as model_store
-from service.store import tracklets as store
 from service.store.cameras import Rules
 from service.store.database import Database
+from service.store.lookups import TrackletLookup
 from service.store.models import ModelRecord
 from service.store.tracklets import StoredTracklet
+
+PAGE_PLACES = 1000
+"""Places of an answer at most."""
+
+_RERANK_THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -41,6 +51,9 @@ class SearchOptions:
     labels: Mapping[str, Any] = field(default_factory=dict)
     min_frames: int | None = None
     min_score: float | None = None
+    rerank: RerankOptions | None = None
+    best_of_identity: bool = False
+    cursor: str | None = None
     min_time_gap_seconds: float | None = None
     feasible_transit: bool = False
     query_sighting: Sighting | None = None
@@ -93,93 +106,232 @@ class SearchOptions:
 
 @dataclass(frozen=True)
 class RankedTracklet:
-    """One place of an answer."""
+    """One place of an answer; `distance` is what a re-ranked one is ordered by."""
 
     rank: int
     score: float
     tracklet: StoredTracklet
+    distance: float | None = None
+    probability: float | None = None
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A ranking with its rows, and what ranked them: the generation, and the model that it is of."""
+    """A ranking with its rows, what ranked them (the generation, and the model that it is of), and what it means.
+
+    Attributes:
+        best: highest cosine similarity of all rows that passed, shown or not; None where none did, or before a cursor.
+        next_cursor: goes on after the last place; None when nothing follows, and after a re-ranked answer.
+        reranked: what re-ranking did, where it was asked for.
+    """
 
     results: list[RankedTracklet]
     model: ModelRecord
     generation: int
+    best: float | None = None
+    next_cursor: str | None = None
+    reranked: Reranked | None = None
+    decision: Decision | None = None
+    calibration: Judge | None = None
 
 
 class Search:
-    """Answers questions against galleries."""
+    """Answers questions against galleries.
 
-    def __init__(self, database: Database, galleries: Galleries, uploads: Uploads, metrics: Metrics) -> None:
+    Args:
+        rerank_limit: rows that may be re-ranked.
+    """
+
+    def __init__(
+        self, database: Database, galleries: Galleries, uploads: Uploads, metrics: Metrics, rerank_limit: int
+    ) -> None:
+        self.queries = Queries(galleries, uploads)
         self._database = database
         self._galleries = galleries
-        self._uploads = uploads
         self._metrics = metrics
+        self._tracklets = TrackletLookup(database)
+        self._rerank_limit = rerank_limit
         self._models: dict[str, ModelRecord] = {}
+        # One core each: the numbers are then the same whatever else runs, and searches keep the other cores.
+        self._threads = ThreadPoolExecutor(
+            _RERANK_THREADS, thread_name_prefix="rerank", initializer=torch.set_num_threads, initargs=(1,)
+        )
+
+    def close(self) -> None:
+        """Stop the threads that re-rank."""
+        self._threads.shutdown(wait=True)
 
     async def by_tracklet(self, query_id: uuid.UUID, options: SearchOptions) -> Answer:
         """Rank the gallery against one of its tracklets, which is never in its own answer.
 
         Raises:
             NotFound: no such gallery, or it has no such tracklet.
-            InvalidRequest: a rule asks for what is not known of it.
-            IndexNotReady, DatabaseUnavailable.
+            InvalidRequest, CursorExpired, IndexNotReady, DatabaseUnavailable.
         """
-        loaded = await self._galleries.current_with(options.gallery, query_id)
-        vector, sighting = loaded.index.vector(query_id), loaded.index.sighting(query_id)
-        if vector is None or sighting is None:
-            raise NotFound(f"Gallery {options.gallery} has no tracklet {query_id}.")
-        filters = options.filters([sighting], self._galleries.rules(options.gallery))
-        return await self._rank(loaded, Question(vector, options.k, filters, query_id), options)
+        loaded, question = await self._about_tracklet(query_id, options)
+        return await self._answer(loaded, question, options)
 
     async def by_frames(self, contents: Sequence[bytes], options: SearchOptions) -> Answer:
         """Rank the gallery against a tracklet that is not stored.
 
         Raises:
             NotFound: no such gallery.
-            InvalidRequest: a rule asks for what the options do not say of the query.
-            InvalidFrame, QueueFull, ModelConflict, IndexNotReady, DatabaseUnavailable.
+            InvalidFrame, QueueFull, ModelConflict.
+            InvalidRequest, CursorExpired, IndexNotReady, DatabaseUnavailable.
         """
-        described_by, vector = None, None
-        loaded = await self._galleries.current(options.gallery)
+        await self._galleries.current(options.gallery)
         seen = [options.query_sighting or Sighting(None)]
         # Before the frames are embedded: that is the dear part.
         options.filters(seen, self._galleries.rules(options.gallery))
-        while vector is None or loaded.model_id != described_by:
-            # Again only when the gallery was switched to another model while the frames were embedded.
-            described_by = loaded.model_id
-            frame_cap = self._galleries.rules(options.gallery).frame_cap
-            _, vector = await self._uploads.describe(contents, described_by, frame_cap)
-            loaded = await self._galleries.current(options.gallery)
+        loaded, (vector,) = await self.queries.described(options.gallery, [contents])
         filters = options.filters(seen, self._galleries.rules(options.gallery))
-        return await self._rank(loaded, Question(vector, options.k, filters), options)
+        return await self._answer(loaded, Question(vector, options.k, filters), options)
 
-    async def _rank(self, loaded: Loaded, question: Question, options: SearchOptions) -> Answer:
-        wanted = question.k
+    async def by_examples(
+        self, positive: Sequence[uuid.UUID], negative: Sequence[uuid.UUID], combine: Combine, options: SearchOptions
+    ) -> Answer:
+        """Rank the gallery against several of its tracklets, none of which is in the answer; see `combined`.
+
+        Raises:
+            NotFound: no such gallery, or it lacks one of them.
+            InvalidRequest, CursorExpired, IndexNotReady, DatabaseUnavailable.
+        """
+        examples = [*positive, *negative]
+        loaded, vectors = await self.queries.stored(options.gallery, examples)
+        query = combined(vectors[: len(positive)], vectors[len(positive) :], combine)
+        seen = [one for example in positive if (one := loaded.index.sighting(example)) is not None]
+        filters = options.filters(seen, self._galleries.rules(options.gallery))
+        question = Question(query, options.k, filters, without=frozenset(examples))
+        # What a score means was learned of single tracklets.
+        answer = self._answer if len(examples) == 1 else self._unjudged
+        return await answer(loaded, question, options)
+
+    async def pages(self, query_id: uuid.UUID, options: SearchOptions, places: int) -> AsyncIterator[Answer]:
+        """Up to `places` of the ranking by a tracklet, page by page, all of the index that gave the first.
+
+        Raises:
+            As `by_tracklet`, before the first page.
+        """
+        loaded, question = await self._about_tracklet(query_id, options)
+        # A re-ranked answer is one page.
+        page = PAGE_PLACES if options.rerank is None else places
+        while True:
+            options = replace(options, k=min(page, places))
+            answer = await self._answer(loaded, question, options)
+            yield answer
+            places -= len(answer.results)
+            if answer.next_cursor is None or places <= 0:
+                return
+            options = replace(options, cursor=answer.next_cursor)
+
+    async def _about_tracklet(self, query_id: uuid.UUID, options: SearchOptions) -> tuple[Loaded, Question]:
+        loaded = await self._galleries.current_with(options.gallery, query_id)
+        vector, sighting = loaded.index.vector(query_id), loaded.index.sighting(query_id)
+        if vector is None or sighting is None:
+            raise NotFound(f"Gallery {options.gallery} has no tracklet {query_id}.")
+        filters = options.filters([sighting], self._galleries.rules(options.gallery))
+        return loaded, Question(vector, options.k, filters, query_id)
+
+    async def _answer(self, loaded: Loaded, question: Question, options: SearchOptions) -> Answer:
+        answer = await self._unjudged(loaded, question, options)
+        return judged(answer, self._galleries.calibrations, loaded, question, options)
+
+    async def _unjudged(self, loaded: Loaded, question: Question, options: SearchOptions) -> Answer:
+        if options.rerank is not None:
+            return await self._reranked(loaded, question, options, options.rerank)
+        return await self._ranked(loaded, question, options)
+
+    async def _ranked(self, loaded: Loaded, question: Question, options: SearchOptions) -> Answer:
+        after, rank = None, 0
+        if options.cursor is not None:
+            after, rank = continuing.decode(options.cursor, loaded.generation, continuing.mark_of(question, options))
+        # One more than is shown tells whether there is a next page.
+        asked = replace(question, k=options.k + 1, after=after, best_of_identity=options.best_of_identity)
         while True:
             with self._metrics.stage("rank"):
-                found = await loaded.search(replace(question, k=wanted))
+                found = await loaded.search(asked)
             hits = [hit for hit in found if options.min_score is None or hit.score >= options.min_score]
-            with self._metrics.stage("rows"):
-                async with self._database.reading() as connection:
-                    rows = await store.find_many(connection, [hit.tracklet_id for hit in hits])
-                    model = await self._model(connection, loaded.model_id)
-                    if not rows:
-                        # Rows of a gallery that another process began to delete are not found; is that why?
-                        await gallery_store.get(connection, options.gallery)
-            present = [(hit, rows[hit.tracklet_id]) for hit in hits if hit.tracklet_id in rows]
-            if len(present) >= question.k or len(hits) < wanted:
+            shown = hits[: options.k]
+            rows, model = await self._rows(shown, loaded, options.gallery)
+            gone = frozenset(hit.tracklet_id for hit in shown if hit.tracklet_id not in rows)
+            if not gone:
                 break
             # Another process deleted some a moment ago: the next ones belong in their places.
-            wanted = question.k + len(hits) - len(present)
-        places = enumerate(present[: question.k], start=1)
-        results = [RankedTracklet(rank, hit.score, row) for rank, (hit, row) in places]
-        return Answer(results, model, loaded.generation)
+            asked = replace(asked, without=asked.without | gone)
+        results = [RankedTracklet(n, hit.score, rows[hit.tracklet_id]) for n, hit in enumerate(shown, start=rank + 1)]
+        cursor = None
+        if len(hits) > options.k:
+            mark = continuing.mark_of(question, options)
+            cursor = continuing.encode(shown[-1], rank + len(shown), loaded.generation, mark)
+        best = hits[0].score if hits and after is None else None
+        return Answer(results, model, loaded.generation, best, cursor)
 
-    async def _model(self, connection: AsyncConnection, model_id: str) -> ModelRecord:
+    async def _reranked(self, loaded: Loaded, question: Question, options: SearchOptions, how: RerankOptions) -> Answer:
+        if options.cursor is not None:
+            message = "a re-ranked answer has no further pages; ask for more of it with k, up to rerank_top"
+            raise InvalidRequest(f"cursor: {message}.", [FieldError("cursor", message)])
+        top = self._rerank_top(options.k, how.top)
+        with self._metrics.stage("rank"):
+            candidates = await loaded.search(replace(question, k=top))
+        with self._metrics.stage("rerank"):
+            found, done = await asyncio.get_running_loop().run_in_executor(
+                self._threads, rerank, loaded.index, question.query, candidates, how
+            )
+        hits = [hit for hit in found if options.min_score is None or hit.score >= options.min_score]
+        rows, model = await self._rows(hits, loaded, options.gallery)
+        present = [(hit, rows[hit.tracklet_id]) for hit in hits if hit.tracklet_id in rows]
+        if options.best_of_identity:
+            present = _first_of_identity(present)
+        results = [
+            RankedTracklet(rank, hit.score, row, hit.distance)
+            for rank, (hit, row) in enumerate(present[: options.k], start=1)
+        ]
+        best = max((hit.score for hit in hits), default=None)
+        return Answer(results, model, loaded.generation, best, reranked=done)
+
+    def _rerank_top(self, k: int, top: int | None) -> int:
+        """Rows to re-rank.
+
+        Raises:
+            InvalidRequest: more than are allowed, or fewer than places are asked for.
+        """
+        if top is None:
+            top = min(DEFAULT_TOP, self._rerank_limit)
+        if top > self._rerank_limit:
+            message = f"must not be larger than {self._rerank_limit} (TFCLIP_MAX_RERANK_TOP)"
+            raise InvalidRequest(f"rerank_top {message}.", [FieldError("rerank_top", message)])
+        if k > top:
+            message = f"must not be larger than rerank_top, which is {top}: places beyond it are not re-ranked"
+            raise InvalidRequest(f"k {message}.", [FieldError("k", message)])
+        return top
+
+    async def _rows(
+        self, hits: Sequence[Hit], loaded: Loaded, gallery: str
+    ) -> tuple[Mapping[uuid.UUID, StoredTracklet], ModelRecord]:
+        with self._metrics.stage("rows"):
+            rows = await self._tracklets.find([hit.tracklet_id for hit in hits])
+            if not any(hit.tracklet_id in rows for hit in hits):
+                # Rows of a gallery that another process began to delete are not found; is that why?
+                await self._galleries.confirm(gallery)
+            return rows, await self._model(loaded.model_id)
+
+    async def _model(self, model_id: str) -> ModelRecord:
         """What the database says of a model, asked once in the life of a service."""
         if model_id not in self._models:
-            self._models[model_id] = await model_store.get(connection, model_id)
+            async with self._database.reading() as connection:
+                self._models[model_id] = await model_store.get(connection, model_id)
         return self._models[model_id]
+
+
+def _first_of_identity(
+    places: Sequence[tuple[RerankedHit, StoredTracklet]],
+) -> list[tuple[RerankedHit, StoredTracklet]]:
+    """The first place of each identity, and all without one."""
+    seen: set[str] = set()
+    kept = []
+    for hit, row in places:
+        if row.identity is None or row.identity not in seen:
+            kept.append((hit, row))
+        if row.identity is not None:
+            seen.add(row.identity)
+    return kept

@@ -17,13 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.gallery.columns import Columns, Table
+from service.gallery.columns import Columns, Labels, Table
 from service.gallery.index import Frozen, GalleryIndex
 
 MAGIC = b"tfclip snapshot 2\n"
 _CHUNK = 4 * 1024 * 1024
 _ROW_COLUMNS = (("camera", "<i4"), ("started", "<i8"), ("ended", "<i8"), ("identity", "<i4"), ("frames", "<i4"))
-_LABEL_COLUMNS = (("label_row", "<i4"), ("label_pair", "<i4"))
 
 
 class SnapshotError(Exception):
@@ -32,7 +31,7 @@ class SnapshotError(Exception):
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a snapshot holds: which index, how many rows, and the last change that they contain."""
+    """What a snapshot holds: which index, its `rebuild`, how many rows, and the last change that they contain."""
 
     gallery_id: int
     generation: int
@@ -44,6 +43,7 @@ class Manifest:
     cameras: list[str]
     identities: list[str]
     pairs: list[list[str]]
+    rebuild: int = 0
 
 
 def write(path: Path, frozen: Frozen, gallery_id: int, generation: int, model_id: str) -> None:
@@ -121,20 +121,20 @@ def _parse(file: BufferedReader, index_options: dict[str, Any]) -> tuple[Manifes
     manifest = _manifest(file)
     ids = _array(file, ">u8", (manifest.rows, 2))
     columns = Columns()
-    columns.count, columns.labelled = manifest.rows, manifest.labels
+    columns.count = manifest.rows
     columns.cameras, columns.identities = Table(manifest.cameras), Table(manifest.identities)
     columns.pairs = Table((key, kind, value) for key, kind, value in manifest.pairs)
     for name, dtype in _ROW_COLUMNS:
         setattr(columns, name, _array(file, dtype, (manifest.rows,)))
-    for name, dtype in _LABEL_COLUMNS:
-        setattr(columns, name, _array(file, dtype, (manifest.labels,)))
+    row, pair = (_array(file, "<i4", (manifest.labels,)) for _ in range(2))
+    columns.labels = Labels(manifest.labels, row, pair)
 
     def vectors() -> Iterator[NDArray[np.float32]]:
         size = max(1, _CHUNK // (4 * manifest.dimension))
         for start in range(0, manifest.rows, size):
             yield _array(file, "<f4", (min(size, manifest.rows - start), manifest.dimension))
 
-    index = GalleryIndex(manifest.dimension, manifest.applied, **index_options)
+    index = GalleryIndex(manifest.dimension, manifest.applied, rebuild=manifest.rebuild, **index_options)
     index.append(vectors(), ids, columns)
     return manifest, index
 
@@ -155,10 +155,11 @@ def _chunks(frozen: Frozen, gallery_id: int, generation: int, model_id: str) -> 
         frozen.dimension,
         len(frozen.ids),
         frozen.applied,
-        columns.labelled,
+        columns.labels.count,
         columns.cameras.values,
         columns.identities.values,
         [list(pair) for pair in columns.pairs.values],
+        frozen.rebuild,
     )
     header = json.dumps(asdict(manifest)).encode()
     yield len(header).to_bytes(4, "little")
@@ -166,8 +167,8 @@ def _chunks(frozen: Frozen, gallery_id: int, generation: int, model_id: str) -> 
     yield _bytes_of(np.ascontiguousarray(frozen.ids))
     for name, dtype in _ROW_COLUMNS:
         yield _bytes_of(np.ascontiguousarray(getattr(columns, name)[: columns.count], dtype))
-    for name, dtype in _LABEL_COLUMNS:
-        yield _bytes_of(np.ascontiguousarray(getattr(columns, name)[: columns.labelled], dtype))
+    for array in (columns.labels.row, columns.labels.pair):
+        yield _bytes_of(np.ascontiguousarray(array[: columns.labels.count], "<i4"))
     for vectors in frozen.vectors():
         yield _bytes_of(np.ascontiguousarray(vectors, "<f4"))
 

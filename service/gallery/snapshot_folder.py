@@ -1,8 +1,8 @@
 """The folder of snapshots: one file for each serving generation, and none that nobody needs."""
 
+import errno
 import re
 import time
-from collections.abc import Collection
 from pathlib import Path
 
 import structlog
@@ -16,6 +16,18 @@ log = structlog.get_logger(__name__)
 _NAME = re.compile(r"(\d+)-(\d+)\.snapshot")
 _HALF_WRITTEN = ".*.snapshot.*"
 _HALF_WRITTEN_SECONDS = 3600.0
+
+_PASSING = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+    errno.EAGAIN,
+    errno.EBUSY,
+)
+"""Failures of this machine at this moment, which say nothing of the snapshot."""
 
 
 class SnapshotFolder:
@@ -38,15 +50,17 @@ class SnapshotFolder:
         path = self.path(gallery_id, generation)
         try:
             snapshot.write(path, frozen, gallery_id, generation, model_id)
-        except OSError as error:
-            log.error("snapshot could not be written", path=str(path), error=str(error))
+        except (OSError, MemoryError) as error:
+            log.error("snapshot could not be written, the one before stays", path=str(path), error=repr(error))
             return False
         return True
 
     def load(self, gallery: Gallery, **index_options: object) -> GalleryIndex | None:
         """The index of the gallery's serving generation; None when there is no snapshot that fits and verifies.
 
-        One that does not is removed, and said loudly.
+        One that does not is removed, and said loudly; one that this process cannot read for now is left. Whether it is
+        of the future is for whoever brings it up to date: services that share the folder may have saved it since
+        `gallery` was read.
         """
         path = self.path(gallery.id, gallery.generation)
         try:
@@ -54,9 +68,12 @@ class SnapshotFolder:
             verify_fit(manifest, gallery)
         except FileNotFoundError:
             return None
-        except (snapshot.SnapshotError, OSError, ValueError, MemoryError) as error:
-            log.error("snapshot thrown away, rebuilding from the database", path=str(path), reason=str(error))
-            self.forget(gallery.id, gallery.generation)
+        except (snapshot.SnapshotError, ValueError, TypeError, OSError, MemoryError) as error:
+            if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _PASSING):
+                log.error("snapshot cannot be read for now, and is left", path=str(path), reason=repr(error))
+            else:
+                log.error("snapshot thrown away, rebuilding from the database", path=str(path), reason=str(error))
+                self.forget(gallery.id, gallery.generation)
             return None
         return index
 
@@ -68,29 +85,43 @@ class SnapshotFolder:
         except OSError as error:
             log.error("snapshot cannot be removed", path=str(path), error=str(error))
 
-    def sweep(self, generations: Collection[tuple[int, int]]) -> None:
-        """Remove snapshots of no generation among `generations` (gallery id, number), and old half-written files."""
-        for path in self._folder.glob("*.snapshot"):
-            named = _NAME.fullmatch(path.name)
-            if named and (int(named[1]), int(named[2])) not in generations:
-                self.forget(int(named[1]), int(named[2]))
+    def generations(self) -> set[tuple[int, int]]:
+        """Gallery id and number of every generation that has a snapshot."""
+        named = (_NAME.fullmatch(path.name) for path in self._folder.glob("*.snapshot"))
+        return {(int(name[1]), int(name[2])) for name in named if name}
+
+    def discard_half_written(self) -> None:
+        """Remove what processes that died were writing, and leave what may be in the making."""
         oldest = time.time() - _HALF_WRITTEN_SECONDS
         for path in self._folder.glob(_HALF_WRITTEN):
-            if path.stat().st_mtime < oldest:
-                path.unlink(missing_ok=True)
+            try:
+                if path.stat().st_mtime < oldest:
+                    path.unlink()
+            except FileNotFoundError:
+                continue
 
 
 def verify_fit(manifest: snapshot.Manifest, gallery: Gallery) -> None:
-    """See whether a snapshot is of this gallery as it stands.
+    """See whether a snapshot is of this gallery's serving generation.
 
     Raises:
-        SnapshotError: it is not.
+        SnapshotError: it is not, or every process was asked to build the index anew after its rows were read.
     """
     found = (manifest.gallery_id, manifest.generation, manifest.model_id, manifest.dimension)
     expected = (gallery.id, gallery.generation, gallery.model_id, gallery.dimension)
     if found != expected:
         raise snapshot.SnapshotError(f"it is of (gallery, generation, model, dimension) {found}, expected {expected}")
-    if manifest.applied > gallery.change:
+    if manifest.rebuild < gallery.rebuild:
+        raise snapshot.SnapshotError("it is older than the last repair")
+
+
+def verify_past(manifest: snapshot.Manifest, change: int) -> None:
+    """See whether the gallery has all that is in a snapshot, given its last change at a moment after it was read.
+
+    Raises:
+        SnapshotError: it has not.
+    """
+    if manifest.applied > change:
         raise snapshot.SnapshotError(
-            f"it contains change {manifest.applied}, but the gallery has only {gallery.change}: the database is older"
+            f"it contains change {manifest.applied}, but the gallery has only {change}: the database is older"
         )

@@ -12,9 +12,16 @@ class Admission:
         self._limit = limit
         self._inside = 0
 
+    @property
+    def inside(self) -> int:
+        """Requests that are inside now."""
+        return self._inside
+
     async def __aenter__(self) -> None:
         if self._inside >= self._limit:
-            raise Unavailable(f"{self._limit} uploads are being read already (TFCLIP_MAX_UPLOADS); try again.")
+            raise Unavailable(
+                f"{self._limit} requests with frames are being worked on already (TFCLIP_MAX_UPLOADS); try again."
+            )
         self._inside += 1
 
     async def __aexit__(

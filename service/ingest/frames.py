@@ -23,12 +23,14 @@ class Frames:
         contents: bytes by SHA-256; frames that are equal share an entry.
         digest: SHA-256 over the frames' SHA-256s in order: equal for equal sequences only.
         clips: (C, T, 3, H, W) float32, dense clips of the frames that are embedded.
+        embedded: how many frames those are.
     """
 
     records: Sequence[FrameRecord]
     contents: dict[bytes, bytes]
     digest: bytes
     clips: Tensor
+    embedded: int
 
 
 def digest_of(contents: Sequence[bytes]) -> bytes:
@@ -63,9 +65,12 @@ def prepare_frames(
         records.append(FrameRecord(sha256, media_type, picture.width, picture.height, len(content)))
         if position in embedded:
             tensors.append(to_tensor([picture], image))
-    return Frames(records, by_hash, digest_of(contents), cut_clips(torch.cat(tensors), clip_length))
+    return Frames(records, by_hash, digest_of(contents), cut_clips(torch.cat(tensors), clip_length), len(tensors))
 
 
 def cut_clips(frames: Tensor, clip_length: int) -> Tensor:
-    """Dense clips of the frames that are embedded: (N, 3, H, W) -> (C, T, 3, H, W)."""
+    """Dense clips of the frames that are embedded: (N, 3, H, W) -> (C, T, 3, H, W).
+
+    The first N frames of the clips, one clip after another, are the frames in order; what follows fills the last clip.
+    """
     return frames[torch.tensor(dense_clips(len(frames), clip_length))]

@@ -16,8 +16,8 @@ from service.gallery.columns import Columns
 from service.gallery.galleries import Galleries
 from service.gallery.index import Frozen, GalleryIndex
 from service.gallery.scoring import unit_rows
-from service.gallery.snapshot_folder import SnapshotFolder, verify_fit
-from service.integrity.report import Report
+from service.gallery.snapshot_folder import SnapshotFolder, verify_fit, verify_past
+from service.integrity.report import Report, this_process
 from service.jobs.describing import Describer
 from service.store import changes as change_store
 from service.store import descriptors as descriptor_store
@@ -118,7 +118,7 @@ class Checker:
             if gallery is None:
                 raise NotFound(f"There is no gallery {name!r}.")
             generation, model_id = generation or gallery.generation, model_id or gallery.model_id
-            report = Report(name, generation, model_id, gallery.change)
+            report = Report(this_process(), name, generation, model_id, gallery.change)
             await self._compare_index(connection, gallery, model_id, frozen, report)
             report.note("frame_rows", await store.with_wrong_frame_rows(connection, gallery.id))
             tracklets, frames, files = await store.count(connection, gallery.id)
@@ -217,14 +217,19 @@ class Checker:
 
     async def _unreferenced(self, gallery: Gallery, digests: Sequence[bytes]) -> list[bytes]:
         """Those of the files that are there and that no row names."""
+        # Without a lock for all of them, with it for the few that are left: uploads wait for who has it.
+        candidates: list[bytes] = []
+        async with self._database.reading() as connection:
+            for start in range(0, len(digests), _FILES_AT_ONCE):
+                some = digests[start : start + _FILES_AT_ONCE]
+                candidates += await tracklet_store.unreferenced(connection, gallery.id, some)
         orphans: list[bytes] = []
-        for start in range(0, len(digests), _FILES_AT_ONCE):
+        for start in range(0, len(candidates), _FILES_AT_ONCE):
             async with self._database.transaction() as connection:
                 # An upload in progress has files before it has rows; it holds this lock until it has both.
                 await tracklet_store.lock_frames_exclusively(connection, gallery.id)
-                orphans += await tracklet_store.unreferenced(
-                    connection, gallery.id, digests[start : start + _FILES_AT_ONCE]
-                )
+                some = candidates[start : start + _FILES_AT_ONCE]
+                orphans += await tracklet_store.unreferenced(connection, gallery.id, some)
         return await asyncio.to_thread(
             lambda: [one for one in orphans if self._frame_store.path(gallery.name, one).exists()]
         )
@@ -236,7 +241,9 @@ class Checker:
             async with self._database.reading() as connection:
                 # Asked after it was read: it may have been written a moment ago.
                 now = await gallery_store.get_state(connection, gallery.id)
-            verify_fit(manifest, replace(gallery, change=now.change))
+            # One that is older than a repair is not damaged: it is not used, and written again soon.
+            verify_fit(manifest, replace(gallery, rebuild=0))
+            verify_past(manifest, now.change)
             report.checked["snapshots"] = 1
         except FileNotFoundError:
             report.checked["snapshots"] = 0

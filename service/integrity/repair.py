@@ -5,11 +5,11 @@ import uuid
 from typing import Any
 
 from service.gallery.galleries import Galleries
+from service.gallery.served import ServedGallery
 from service.ingest.uploads import Uploads
 from service.integrity.checks import Checker, Depth
-from service.integrity.report import Finding, Kind, Report
+from service.integrity.report import Finding, Kind, Report, this_process
 from service.jobs.describing import Describer
-from service.jobs.reindex import Generations
 from service.jobs.running import JobRefused, RunningJob
 from service.store import changes as change_store
 from service.store import galleries as gallery_store
@@ -36,20 +36,19 @@ class Repairs:
         uploads: Uploads,
         describer: Describer,
         checker: Checker,
-        generations: Generations,
     ) -> None:
         self._database = database
         self._galleries = galleries
         self._uploads = uploads
         self._describer = describer
         self._checker = checker
-        self._generations = generations
 
     async def repair(self, running: RunningJob) -> dict[str, Any]:
         """Mend the gallery.
 
         Returns:
-            The findings: `mended`, and those `left` to a person, after a second look.
+            The findings: `mended`, and those `left` to a person, after a second look; and the process whose index was
+            compared. Every other process was asked to build its own anew.
 
         Raises:
             JobCancelled: what was mended stays so.
@@ -70,9 +69,12 @@ class Repairs:
         await self._describe(running, gallery, before)
         await self._renew_snapshot(gallery, before)
         after = await self._checker.check(gallery.name, Depth(hashed=0, described=0)) if before.findings else before
-        if after.found(*_INDEX):
-            await self._generations.reindex(running)
+        served = self._galleries.find(gallery.name)
+        if after.found(*_INDEX) and served is not None:
+            await self._galleries.renewer.rebuild(served)
             after = await self._checker.check(gallery.name, Depth(hashed=0, described=0))
+        running.check()
+        await self._ask_others(gallery, after)
         # What the second look did not look at again: contents of files.
         left = [one for one in after.findings if one.kind != "frame_damaged"]
         left += [one for one in before.findings if one.kind == "frame_damaged"]
@@ -83,7 +85,11 @@ class Repairs:
             if done and finding.mendable:
                 mended.append(Finding(finding.kind, done))
         running.done = running.total
-        return {"mended": [one.to_dict() for one in mended], "left": [one.to_dict() for one in left]}
+        return {
+            "process": this_process(),
+            "mended": [one.to_dict() for one in mended],
+            "left": [one.to_dict() for one in left],
+        }
 
     async def _sweep(self, gallery: Gallery, report: Report) -> None:
         names = [name for name in report.found("unknown_file") if _is_digest(name)]
@@ -120,10 +126,34 @@ class Repairs:
         served = self._galleries.find(gallery.name)
         if report.found("snapshot_damaged") and served is not None:
             await asyncio.to_thread(self._galleries.forget_snapshot, gallery.id, served.loaded.generation)
-            served.saved = -1
-            self._galleries.save_soon(served)
-            if served.saving is not None:
-                await served.saving
+            await self._save(served)
+
+    async def _save(self, served: ServedGallery) -> None:
+        served.saved = -1
+        self._galleries.save_soon(served)
+        if served.saving is not None:
+            await served.saving
+
+    async def _ask_others(self, gallery: Gallery, report: Report) -> None:
+        """Have every process build its index anew: nobody but itself can compare it.
+
+        This one need not, if its own was found right; it saves it again, since no snapshot from before will be used.
+        """
+        served = self._galleries.find(gallery.name)
+        index = served.index if served is not None and not report.found(*_INDEX) else None
+        before = 0 if index is None else index.rebuild
+        try:
+            async with self._database.transaction() as connection:
+                number = await gallery_store.ask_for_rebuild(connection, gallery.id)
+                if index is not None:
+                    # Before COMMIT, which this process hears of as others do.
+                    index.rebuild = number
+        except BaseException:
+            if index is not None:
+                index.rebuild = before
+            raise
+        if served is not None and index is not None:
+            await self._save(served)
 
 
 def _is_digest(name: str) -> bool:

@@ -1,5 +1,7 @@
 """What a comparison found."""
 
+import os
+import socket
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -27,9 +29,9 @@ MENDABLE = {
     "broken_descriptor": "It is described again from its frames.",
     "foreign_descriptor": "It is described again from its frames.",
     "unknown_file": "The file is removed, if its name is that of a frame and every frame row is right.",
-    "index_missing": "The index is built anew, in the next generation.",
-    "index_extra": "The index is built anew, in the next generation.",
-    "index_differs": "The index is built anew, in the next generation.",
+    "index_missing": "Every service builds its index anew.",
+    "index_extra": "Every service builds its index anew.",
+    "index_differs": "Every service builds its index anew.",
     "index_unloadable": "It is built when its descriptors are mended.",
     "snapshot_damaged": "The snapshot is removed and written again.",
 }
@@ -71,15 +73,22 @@ class Finding:
         }
 
 
+def this_process() -> str:
+    """Names this process among all that serve the same galleries: host, and number of the process."""
+    return f"{socket.gethostname()}/{os.getpid()}"
+
+
 @dataclass
 class Report:
     """A comparison of one gallery.
 
     Attributes:
+        process: whose index was compared; see `this_process`.
         change: the gallery's last change at the time of the comparison.
         checked: how much was looked at, by what.
     """
 
+    process: str
     gallery: str
     generation: int
     model_id: str

@@ -6,16 +6,17 @@ import os
 import threading
 import uuid
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import structlog
 import torch
 from numpy.typing import NDArray
-from sqlalchemy.ext.asyncio import AsyncConnection
+from PIL import Image
 from torch import Tensor
 
 from model.clips import spread_evenly
@@ -35,12 +36,10 @@ from service.store.galleries import Gallery
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+
 TRACKLETS_AT_ONCE = 8
 """Tracklets that are read, decoded, embedded and written down together."""
-
-_CLIPS_AT_ONCE = 16
-_CLIPS_AT_ONCE_ON_A_CORE = 2
-"""It fits a core's cache then: `tiny` on two cores, 65 clips a second by twos, 57 by eights, 38 by sixteens."""
 
 _NICE = 15
 """A thirtieth of a request's claim on a core. Not 19: a thread that starves may hold the interpreter's lock."""
@@ -83,19 +82,30 @@ class Described:
 class Describer:
     """Describes stored tracklets from their frames, exactly as an upload does.
 
-    Works on threads of its own that give way to requests.
+    Works on threads of its own that give way to requests. While searches are asked it leaves half of the cores to
+    them: low priority alone would still share the caches and the way to memory with them.
 
     Args:
         frame_cap: frames of a tracklet that are embedded, as for uploads, where its gallery says nothing else.
+        searched: whether searches are being asked at the moment.
     """
 
-    def __init__(self, database: Database, frame_store: FrameStore, models: Models, frame_cap: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        frame_store: FrameStore,
+        models: Models,
+        frame_cap: int,
+        searched: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._database = database
         self._frame_store = frame_store
         self._models = models
         self.usual_frame_cap = frame_cap
         self._cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self._threads = ThreadPoolExecutor(self._cores, thread_name_prefix="describe", initializer=_give_way)
+        self._searched = searched
+        self._half = asyncio.Semaphore(max(1, self._cores // 2))
         # A GPU computes one batch at a time; the other threads decode meanwhile.
         self._computing = asyncio.Semaphore(models.default.backend.parallel)
 
@@ -127,32 +137,32 @@ class Describer:
         gallery: Gallery,
         tracklet_ids: Sequence[uuid.UUID],
         model_id: str,
-        connection: AsyncConnection | None = None,
         frames_of: Mapping[uuid.UUID, int] | None = None,
     ) -> Described:
         """Describe stored tracklets together; nothing is stored.
 
         Args:
             frames_of: of how many frames, for those that are to be described otherwise than the gallery says now.
-            connection: to read with, for a caller that holds a lock others wait for, each with a connection.
 
         Raises:
             ModelConflict: the model's weights cannot be loaded.
         """
         backend = (await self._models.get(model_id)).backend
-        async with nullcontext(connection) if connection else self._database.reading() as reader:
-            digests = await store.frame_digests(reader, tracklet_ids)
+        async with self._database.reading() as connection:
+            digests = await store.frame_digests(connection, tracklet_ids)
         loop = asyncio.get_running_loop()
         caps = dict.fromkeys(digests, self.frame_cap(gallery)) | dict(frames_of or {})
-        clips, failed = await loop.run_in_executor(self._threads, self._prepare, gallery.name, digests, backend, caps)
+        async with self._turn():
+            prepared = loop.run_in_executor(self._threads, self._prepare, gallery.name, digests, backend, caps)
+            clips, failed = await prepared
         if failed:
             # Whoever deletes a tracklet removes its files afterwards: those are not lost.
-            async with nullcontext(connection) if connection else self._database.reading() as reader:
-                stored = await store.frame_digests(reader, [loss.tracklet_id for loss in failed])
+            async with self._database.reading() as connection:
+                stored = await store.frame_digests(connection, [loss.tracklet_id for loss in failed])
             failed = [loss for loss in failed if loss.tracklet_id in stored]
         vectors: dict[uuid.UUID, NDArray[np.float32]] = {}
         if clips:
-            async with self._computing:
+            async with self._turn(), self._computing:
                 vectors = await loop.run_in_executor(self._threads, _embed, backend, clips, self._cores)
         return Described(vectors, tuple(failed))
 
@@ -192,6 +202,15 @@ class Describer:
             await asyncio.gather(*workers, return_exceptions=True)
         return Filled(described, tuple(failed))
 
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Wait until a core may be used."""
+        if self._searched():
+            async with self._half:
+                yield
+        else:
+            yield
+
     def _prepare(
         self,
         gallery: str,
@@ -212,22 +231,47 @@ class Describer:
     def _clips(
         self, gallery: str, tracklet_id: uuid.UUID, frames: list[bytes], backend: EmbeddingBackend, frame_cap: int
     ) -> Tensor:
-        tensors, missing, damaged = [], [], []
-        for position in spread_evenly(len(frames), frame_cap):
-            try:
-                content = self._frame_store.path(gallery, frames[position]).read_bytes()
-                if hashlib.sha256(content).digest() != frames[position]:
-                    raise InvalidFrame("other bytes than were stored")
-                picture, _ = decode_frame(content, _ACCEPTED, f"frames[{position}]")
-            except FileNotFoundError:
-                missing.append(position)
-            except (OSError, InvalidFrame):
-                damaged.append(position)
-            else:
-                tensors.append(to_tensor([picture], backend.image))
-        if missing or damaged:
-            raise FramesLost(tracklet_id, missing, damaged)
+        positions = spread_evenly(len(frames), frame_cap)
+        image = backend.image
+        tensors = read_frames(
+            self._frame_store, gallery, tracklet_id, frames, positions, lambda picture: to_tensor([picture], image)
+        )
         return cut_clips(torch.cat(tensors), backend.clip_length)
+
+
+def read_frames(
+    frame_store: FrameStore,
+    gallery: str,
+    tracklet_id: uuid.UUID,
+    digests: Sequence[bytes],
+    positions: Sequence[int],
+    prepare: Callable[[Image.Image], T],
+) -> list[T]:
+    """Read stored frames from disk, one at a time, and keep what `prepare` makes of each.
+
+    Args:
+        digests: SHA-256 of every frame of the tracklet.
+        positions: which of them to read.
+
+    Raises:
+        FramesLost: some of these frames are missing or damaged; names them all.
+    """
+    prepared, missing, damaged = [], [], []
+    for position in positions:
+        try:
+            content = frame_store.path(gallery, digests[position]).read_bytes()
+            if hashlib.sha256(content).digest() != digests[position]:
+                raise InvalidFrame("other bytes than were stored")
+            picture, _ = decode_frame(content, _ACCEPTED, f"frames[{position}]")
+        except FileNotFoundError:
+            missing.append(position)
+        except (OSError, InvalidFrame):
+            damaged.append(position)
+        else:
+            prepared.append(prepare(picture))
+    if missing or damaged:
+        raise FramesLost(tracklet_id, missing, damaged)
+    return prepared
 
 
 def as_stored(described: Described) -> dict[uuid.UUID, bytes]:
@@ -239,8 +283,7 @@ def _embed(
     backend: EmbeddingBackend, clips: dict[uuid.UUID, Tensor], at_once: int
 ) -> dict[uuid.UUID, NDArray[np.float32]]:
     together = torch.cat(list(clips.values()))
-    size = _CLIPS_AT_ONCE if backend.parallel == 1 else _CLIPS_AT_ONCE_ON_A_CORE
-    features = torch.cat([backend.embed(batch, at_once) for batch in torch.split(together, size)])
+    features = torch.cat([backend.embed(batch, at_once) for batch in torch.split(together, backend.batch)])
     counts = torch.tensor([len(some) for some in clips.values()])
     return dict(zip(clips, mean_of_clips(features, counts).numpy(), strict=True))
 

@@ -1,6 +1,7 @@
 """The job queue: procrastinate in the same PostgreSQL, so that a job is enqueued in its row's own transaction."""
 
 import asyncio
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -10,6 +11,7 @@ import structlog
 from procrastinate.exceptions import ProcrastinateException
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service import creation
 from service.errors import DatabaseUnavailable, ServiceError
 from service.jobs.running import JobCancelled, JobRefused, RunningJob
 from service.store import jobs as store
@@ -31,10 +33,17 @@ class JobQueue:
     Args:
         database: for the jobs' own rows.
         functions: what to run for each kind of job.
+        on_end: called with kind, status and seconds of every job that ended, for metrics.
     """
 
-    def __init__(self, database: Database, functions: dict[str, JobFunction]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        functions: dict[str, JobFunction],
+        on_end: Callable[[str, str, float], None] = lambda kind, status, seconds: None,
+    ) -> None:
         self._database = database
+        self._on_end = on_end
         connector = procrastinate.PsycopgConnector(
             conninfo=conninfo(database.url),
             kwargs={"options": SEARCH_PATH_OPTION},
@@ -64,7 +73,12 @@ class JobQueue:
         self, connection: AsyncConnection, kind: str, gallery_id: int, parameters: Mapping[str, Any] | None = None
     ) -> store.Job:
         """Write the job and its queue entry in the caller's transaction: both exist, or neither."""
-        job = await store.create(connection, kind, gallery_id, parameters)
+        job_id = creation.new_id(f"job {kind} {gallery_id}")
+        if creation.may_exist() and (made := await store.find(connection, job_id)) is not None:
+            # Its request was sent again under the same idempotency key.
+            return made
+        request_id = structlog.contextvars.get_contextvars().get("request_id")
+        job = await store.create(connection, kind, gallery_id, parameters, job_id=job_id, request_id=request_id)
         await self._defer(connection, job)
         return job
 
@@ -82,7 +96,8 @@ class JobQueue:
                 if job is None or job.finished_at is not None:
                     return
                 await store.start(connection, identifier)
-            with structlog.contextvars.bound_contextvars(job_id=job_id, kind=kind):
+            about = {"job_id": job_id, "kind": kind} | ({"request_id": job.request_id} if job.request_id else {})
+            with structlog.contextvars.bound_contextvars(**about):
                 await self._run(RunningJob(self._database, job), function)
 
         retry = procrastinate.RetryStrategy(wait=2, retry_exceptions={DatabaseUnavailable})
@@ -90,11 +105,12 @@ class JobQueue:
 
     async def _run(self, running: RunningJob, function: JobFunction) -> None:
         log.info("job started")
+        began = time.monotonic()
         result: dict[str, Any] | None = None
         status, said = "succeeded", None
         try:
             async with running.reporting():
-                running.check()
+                # It looks itself whether it was cancelled: one that is run again may have something to take back.
                 result = await function(running)
         except DatabaseUnavailable:
             # Nothing can be written down now. The queue retries.
@@ -110,7 +126,9 @@ class JobQueue:
         await running.report()
         async with self._database.transaction() as connection:
             await store.finish(connection, running.job.id, status, said, result)
-        log.info("job ended", status=status)
+        seconds = time.monotonic() - began
+        self._on_end(running.job.kind, status, seconds)
+        log.info("job ended", status=status, seconds=round(seconds, 3))
 
     async def _work(self) -> None:
         await self._app.run_worker_async(

@@ -5,25 +5,28 @@ Re-index and activate are one way. A new generation, or one that is there, comes
 1. Every tracklet that lacks a descriptor of the generation's model is described from its stored frames, and committed
    as it is done. Whoever is killed goes on with the others.
 2. The index is built from one snapshot of the database. Tracklets that came too late to be described are its holes: no
-   later change brings them, so they are remembered.
-3. What was uploaded meanwhile is described, and changes are applied, until little is left.
-4. One transaction locks the gallery's row, so that nobody can change the gallery; describes the last few; fills the
-   holes; applies the last changes; and makes the generation the serving one. An upload that was described by the model
-   before finds that out when it wants its change number, and is described again.
+   later change brings them, so they are remembered. What was uploaded meanwhile is described, and changes are applied.
+3. The gallery notes that the generation is joining. An upload learns that from the gallery's state, at the latest with
+   its change number, and is described by both models; so what is left to be described is finite, and is described now.
+   The note outlives a crash, and is taken back when the job ends in any other way than by switching.
+4. One short transaction locks the gallery's row, so that nobody can change the gallery; applies the last changes; and
+   makes the generation the serving one. Nothing is described in it.
 """
 
 import asyncio
 import uuid
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.errors import DatabaseUnavailable
 from service.gallery.building import ModelGone, apply_changes
 from service.gallery.galleries import Galleries
 from service.gallery.index import GalleryIndex
-from service.jobs.describing import Describer, FramesLost, as_stored
+from service.jobs.describing import Describer, FramesLost
 from service.jobs.renewing import renew
 from service.jobs.running import JobCancelled, JobRefused, RunningJob
 from service.store import changes as change_store
@@ -39,19 +42,9 @@ REINDEX = "reindex"
 ACTIVATE = "activate"
 PURGE = "purge"
 
-FEW = 16
-"""Tracklets that may be described while the gallery is locked."""
-
-_PATIENT_ROUNDS = 20
-"""So often it is tried to get down to a few; uploads that come faster than they are described are then held up."""
-
 BUILD_LOCK_CLASS = 0x67656E00 << 24
 _EXAMPLES = 5
 _WAIT_SECONDS = 0.2
-
-
-class _NotYet(Exception):
-    """Too much is left to be described while the gallery is locked."""
 
 
 @dataclass
@@ -83,8 +76,7 @@ class Generations:
             JobCancelled: before the switch; nothing happened but descriptors that a later try need not make.
             JobRefused: it cannot be done.
         """
-        gallery = await self._gallery(running)
-        async with self._alone(running, gallery) as lock:
+        async with self._alone(running) as (gallery, lock):
             generation = await self._generation(running, gallery)
             if not generation.serving:
                 await renew(running, self._database, self._galleries, self._describer, gallery, generation.model_id)
@@ -92,8 +84,7 @@ class Generations:
 
     async def activate(self, running: RunningJob) -> dict[str, Any]:
         """Make the generation that the parameter `generation_id` names the serving one; see `reindex`."""
-        gallery = await self._gallery(running)
-        async with self._alone(running, gallery) as lock:
+        async with self._alone(running) as (gallery, lock):
             return await self._serve(running, gallery, await self._existing(running), lock)
 
     async def purge(self, running: RunningJob) -> dict[str, Any]:
@@ -102,8 +93,7 @@ class Generations:
         Raises:
             JobRefused: it serves.
         """
-        gallery = await self._gallery(running)
-        async with self._alone(running, gallery):
+        async with self._alone(running) as (gallery, _):
             # Kept by a run before a crash: there is no such generation any more to ask.
             removed = running.job.parameters.get("removed") or await self._remove(running, gallery)
             async with self._database.transaction() as connection:
@@ -131,12 +121,17 @@ class Generations:
             raise JobRefused("The gallery was deleted.")
         return gallery
 
-    def _alone(self, running: RunningJob, gallery: Gallery) -> Any:
+    @asynccontextmanager
+    async def _alone(self, running: RunningJob) -> AsyncIterator[tuple[Gallery, AsyncConnection]]:
+        """The gallery as it stands once nobody else works on it, and the connection that keeps it so."""
+
         async def wait() -> None:
             running.check()
             await asyncio.sleep(_WAIT_SECONDS)
 
-        return self._database.session_lock(BUILD_LOCK_CLASS + gallery.id, wait)
+        gallery = await self._gallery(running)
+        async with self._database.session_lock(BUILD_LOCK_CLASS + gallery.id, wait) as lock:
+            yield await self._gallery(running), lock
 
     async def _generation(self, running: RunningJob, gallery: Gallery) -> Generation:
         """The generation to build: made once, and found again by a run after a crash."""
@@ -144,6 +139,7 @@ class Generations:
             job = await job_store.find(connection, running.job.id)
             assert job is not None
             if "generation_id" not in job.parameters:
+                running.check()
                 model_id = job.parameters.get("model_id") or gallery.model_id
                 generation = await generation_store.add(connection, gallery.id, model_id)
                 await job_store.remember(connection, running.job.id, {"generation_id": generation.id})
@@ -167,26 +163,51 @@ class Generations:
         if generation.serving:
             # By a run before a crash, which could not write it down any more; or it served all along.
             return result
+        try:
+            running.check()
+            index = await self._build_and_switch(running, gallery, generation, lock)
+        except DatabaseUnavailable:
+            # The job is tried again, and goes on with what it has.
+            raise
+        except Exception:
+            async with self._database.transaction() as connection:
+                await generation_store.leave(connection, generation)
+            raise
+        running.done = running.total = len(index)
+        return result | {"tracklets": len(index)}
+
+    async def _build_and_switch(
+        self, running: RunningJob, gallery: Gallery, generation: Generation, lock: AsyncConnection
+    ) -> GalleryIndex:
         await self._fill(running, gallery, generation)
         index, holes = await self._galleries.build(gallery.id, generation.model_id)
         build = _Build(gallery, generation, index, holes)
+        await self._catch_up(running, build)
+        await self._join(build)
         await self._catch_up(running, build)
         if not build.holes:
             # Other processes on the same data directory need not build what they are about to switch to. A snapshot
             # with holes would never be whole: they are older than its last change.
             await self._galleries.save_snapshot(index, gallery.id, generation.number, generation.model_id)
-        for attempt in range(10**9):
+        while True:
             await self._catch_up(running, build)
             running.check()
             # Fails once the lock may be lost.
             await lock.exec_driver_sql("SELECT 1")
             try:
-                await self._switch(running, build, FEW if attempt < _PATIENT_ROUNDS else None)
-                break
-            except _NotYet:
-                continue
-        running.done = running.total = len(index)
-        return result | {"tracklets": len(index)}
+                await self._switch(running, build)
+            except ModelGone:
+                # Somebody deletes at this moment what was not described yet; or a run of this job that was taken for
+                # dead took the note back.
+                await self._join(build)
+            else:
+                return index
+
+    async def _join(self, build: _Build) -> None:
+        """From here on, until the job ends, every upload brings a descriptor of the generation's model."""
+        if build.generation.model_id != build.gallery.model_id:
+            async with self._database.transaction() as connection:
+                await generation_store.join(connection, build.generation)
 
     async def _fill(self, running: RunningJob, gallery: Gallery, generation: Generation) -> None:
         async with self._database.reading() as connection:
@@ -212,22 +233,22 @@ class Generations:
                     apply_changes(build.index, changes)
             await self._fill_holes(connection, build)
 
-    async def _switch(self, running: RunningJob, build: _Build, limit: int | None) -> None:
+    async def _switch(self, running: RunningJob, build: _Build) -> None:
         """One transaction that makes the generation serve.
 
         Raises:
-            _NotYet: more than `limit` tracklets are not described; nothing happened.
+            ModelGone: not everything is described; nothing happened.
             JobCancelled: nothing happened.
         """
         gallery, generation, index = build.gallery, build.generation, build.index
+        if build.holes:
+            raise ModelGone(f"tracklet {build.holes[0]} has no descriptor of the generation's model")
         async with self._galleries.switching(gallery.name) as served:
             async with self._database.transaction() as connection:
                 if not await job_store.lock_uncancelled(connection, running.job.id):
                     raise JobCancelled
                 # From here to COMMIT nobody can change the gallery.
                 await generation_store.activate(connection, generation)
-                await self._describe_last(connection, build, limit)
-                await self._fill_holes(connection, build)
                 while changes := await change_store.after(connection, gallery.id, generation.model_id, index.applied):
                     apply_changes(index, changes)
             await self._galleries.replace(served, index, generation.number, generation.model_id)
@@ -242,22 +263,6 @@ class Generations:
             build.index.add([row for row in rows if row.tracklet_id not in build.index])
             left = set(await change_store.undescribed(connection, gallery.id, model_id))
             build.holes = [hole for hole in build.holes if hole in left and hole not in build.index]
-
-    async def _describe_last(self, connection: AsyncConnection, build: _Build, limit: int | None) -> None:
-        gallery, model_id = build.gallery, build.generation.model_id
-        left = await change_store.undescribed(
-            connection, gallery.id, model_id, limit=None if limit is None else limit + 1
-        )
-        if not left:
-            return
-        if limit is not None and len(left) > limit:
-            raise _NotYet
-        found = await self._describer.describe_many(gallery, left, model_id, connection)
-        _refuse_lost(found.failed)
-        await descriptor_store.add(connection, model_id, as_stored(found), self._describer.frame_cap(gallery))
-        if await change_store.undescribed(connection, gallery.id, model_id, limit=1):
-            # One is being deleted, by somebody who waits for us.
-            raise _NotYet
 
 
 def _refuse_lost(failed: tuple[FramesLost, ...]) -> None:

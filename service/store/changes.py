@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.errors import GalleryDeleting
 from service.store.tables import CameraRow, ChangeRow, DescriptorRow, TrackletRow
 
-ChangeKind = Literal["added", "deleted"]
+ChangeKind = Literal["added", "deleted", "updated"]
+"""`updated`: what the index keeps of a stored tracklet beside its descriptor is another now."""
 
 CHANNEL = "tfclip_galleries"
 """Whoever changes a gallery notifies this channel at COMMIT: `GALLERY_ID CHANGE`, or `GALLERY_ID` after a switch."""
@@ -24,7 +25,10 @@ _ROWS_BETWEEN_BREATHS = 100
 
 @dataclass(frozen=True)
 class IndexRow:
-    """What the index keeps of one tracklet; `vector` is float32 little endian, not normalised."""
+    """What the index keeps of one tracklet; `vector` is float32 little endian, not normalised.
+
+    That of an update is empty: the one that the index has stays.
+    """
 
     tracklet_id: uuid.UUID
     camera: str
@@ -41,8 +45,8 @@ class Change:
     """One numbered change.
 
     Attributes:
-        row: the tracklet as it is now; None unless it was added, is still stored, and is described by the model asked
-            for.
+        row: the tracklet as it is now; None when it was deleted, by this change or since, and for one that was added
+            and is not described by the model asked for.
         undescribed: it was added and is still stored, but has no descriptor of that model.
     """
 
@@ -55,27 +59,36 @@ class Change:
 
 @dataclass(frozen=True)
 class Recorded:
-    """A change that got its number, and the generation and model that serve the gallery in this transaction."""
+    """Changes that got their numbers.
+
+    Attributes:
+        number: of the last one.
+        models: those that every tracklet of the gallery must be described by from now on: the serving generation's, and
+            that of one which is joining. None among them is one that came while the gallery's row was waited for.
+    """
 
     number: int
-    generation: int
-    model_id: str | None
+    models: frozenset[str | None]
 
 
 _RECORD = text("""
     WITH counted AS (
-        UPDATE galleries SET change = change + 1 WHERE id = :gallery_id AND NOT deleting RETURNING change, generation
+        UPDATE galleries SET change = change + cardinality(CAST(:tracklet_ids AS uuid[]))
+        WHERE id = :gallery_id AND NOT deleting RETURNING change, generation, joining
     ), recorded AS (
         INSERT INTO changes (gallery_id, number, kind, tracklet_id)
-        SELECT :gallery_id, change, :kind, CAST(:tracklet_id AS uuid) FROM counted
+        SELECT :gallery_id, change - cardinality(CAST(:tracklet_ids AS uuid[])) + place, :kind, tracklet_id
+        FROM counted, unnest(CAST(:tracklet_ids AS uuid[])) WITH ORDINALITY AS changed (tracklet_id, place)
     )
     SELECT
         counted.change,
-        counted.generation,
-        generations.model_id,
+        counted.joining,
+        serving.model_id,
+        joining.model_id,
         pg_notify(:channel, CAST(:gallery AS text) || ' ' || counted.change)
     FROM counted
-    LEFT JOIN generations ON generations.gallery_id = :gallery_id AND generations.number = counted.generation
+    LEFT JOIN generations AS serving ON serving.gallery_id = :gallery_id AND serving.number = counted.generation
+    LEFT JOIN generations AS joining ON joining.gallery_id = :gallery_id AND joining.number = counted.joining
 """)
 
 _INDEX_COLUMNS = (
@@ -98,10 +111,17 @@ _COPY = """
 
 
 async def record(connection: AsyncConnection, gallery_id: int, kind: ChangeKind, tracklet_id: uuid.UUID) -> Recorded:
-    """Give this transaction's change to the gallery its number. Must be the last statement before COMMIT.
+    """Give this transaction's change to the gallery its number; see `record_all`."""
+    return await record_all(connection, gallery_id, kind, [tracklet_id])
 
-    The UPDATE locks the gallery's row until COMMIT, so numbers come in commit order and without gaps, and the serving
-    generation cannot change any more before this transaction ends.
+
+async def record_all(
+    connection: AsyncConnection, gallery_id: int, kind: ChangeKind, tracklet_ids: Sequence[uuid.UUID]
+) -> Recorded:
+    """Give a change of each tracklet its number, in their order. Must be the last statement before COMMIT.
+
+    The UPDATE locks the gallery's row until COMMIT, so numbers come in commit order and without gaps, and neither the
+    serving generation nor the joining one can change any more before this transaction ends.
 
     Raises:
         GalleryDeleting: nothing in it changes any more.
@@ -109,26 +129,33 @@ async def record(connection: AsyncConnection, gallery_id: int, kind: ChangeKind,
     values = {
         "gallery_id": gallery_id,
         "kind": kind,
-        "tracklet_id": str(tracklet_id),
+        "tracklet_ids": list(tracklet_ids),
         "channel": CHANNEL,
         "gallery": str(gallery_id),
     }
     row = (await connection.execute(_RECORD, values)).one_or_none()
     if row is None:
         raise GalleryDeleting("The gallery is being deleted.")
-    number, generation, model_id, _ = row
-    return Recorded(number, generation, model_id)
+    number, joining, serves, joins, _ = row
+    return Recorded(number, frozenset([serves] if joining is None else [serves, joins]))
 
 
 async def after(
     connection: AsyncConnection, gallery_id: int, model_id: str, number: int, limit: int = 1000
 ) -> list[Change]:
-    """The gallery's changes after `number`, in order, at most `limit`; added rows with their descriptors."""
+    """The gallery's changes after `number`, in order, at most `limit`; added rows come with descriptors."""
     statement = (
         select(ChangeRow.number, ChangeRow.kind, ChangeRow.tracklet_id, TrackletRow.id, *_INDEX_COLUMNS)
         .outerjoin(TrackletRow, TrackletRow.id == ChangeRow.tracklet_id)
         .outerjoin(CameraRow, CameraRow.id == TrackletRow.camera_id)
-        .outerjoin(DescriptorRow, and_(DescriptorRow.tracklet_id == TrackletRow.id, DescriptorRow.model_id == model_id))
+        .outerjoin(
+            DescriptorRow,
+            and_(
+                DescriptorRow.tracklet_id == TrackletRow.id,
+                DescriptorRow.model_id == model_id,
+                ChangeRow.kind == "added",
+            ),
+        )
         .where(ChangeRow.gallery_id == gallery_id, ChangeRow.number > number)
         .order_by(ChangeRow.number)
         .limit(limit)
@@ -141,6 +168,8 @@ def _change(number: int, kind: str, tracklet_id: uuid.UUID, stored: uuid.UUID | 
     if kind == "deleted":
         return Change(number, "deleted", tracklet_id, None)
     row = IndexRow(tracklet_id, *columns)
+    if kind == "updated":
+        return Change(number, "updated", tracklet_id, replace(row, vector=b"") if stored is not None else None)
     if stored is None or row.vector is None:
         return Change(number, "added", tracklet_id, None, undescribed=stored is not None)
     return Change(number, "added", tracklet_id, row)

@@ -1,5 +1,6 @@
 """The connection to PostgreSQL: one engine, short transactions, and one answer when the server is away."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -9,7 +10,9 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import QueuePool
 
+from service.disk import no_room
 from service.errors import DatabaseUnavailable
 
 SEARCH_PATH_OPTION = "-c search_path=public,procrastinate"
@@ -45,6 +48,7 @@ class Database:
             # and SQLAlchemy then drops them all; asking each before every use would cost every request a round trip.
             connect_args={"options": SEARCH_PATH_OPTION, "connect_timeout": 5},
         )
+        self._changing = asyncio.Semaphore(max(1, connections // 2))
         self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @asynccontextmanager
@@ -53,10 +57,23 @@ class Database:
 
         Raises:
             DatabaseUnavailable: the server is away, starting, or has no connection to spare.
+            InsufficientStorage: its disk is full.
         """
         with unavailable_when_gone():
             async with self._engine.begin() as connection:
                 yield connection
+
+    @asynccontextmanager
+    async def changing(self) -> AsyncIterator[AsyncConnection]:
+        """As `transaction`, for uploads and deletions, many of which may wait for one gallery's row.
+
+        They have half of the connections, so that searches find one whatever the others wait for.
+
+        Raises:
+            DatabaseUnavailable: as `transaction`.
+        """
+        async with self._changing, self.transaction() as connection:
+            yield connection
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -105,6 +122,13 @@ class Database:
                     if not connection.invalidated:
                         await connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": key})
 
+    @property
+    def in_use(self) -> int:
+        """Connections of the pool that somebody has taken out."""
+        pool = self._engine.pool
+        assert isinstance(pool, QueuePool)
+        return pool.checkedout()
+
     async def ping(self) -> None:
         """Ask the server for a sign of life.
 
@@ -120,7 +144,9 @@ class Database:
 
 
 class unavailable_when_gone:  # noqa: N801 - reads as a verb where it is used
-    """Turns the driver's ways of saying "no server" into `DatabaseUnavailable`; passes everything else on."""
+    """Turns the driver's ways of saying "no server" into `DatabaseUnavailable`, and "no room" into
+    `InsufficientStorage`; passes everything else on.
+    """
 
     def __enter__(self) -> None:
         return None
@@ -128,6 +154,8 @@ class unavailable_when_gone:  # noqa: N801 - reads as a verb where it is used
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, PoolTimeoutError):
             raise DatabaseUnavailable("Every database connection is busy; try again shortly.") from error
+        if isinstance(error.orig if isinstance(error, DBAPIError) else error, psycopg.errors.DiskFull):
+            raise no_room("PostgreSQL's data") from error
         if isinstance(error, DBAPIError) and (error.connection_invalidated or _server_is_away(error.orig)):
             raise DatabaseUnavailable("PostgreSQL does not answer; try again shortly.") from error
         if isinstance(error, psycopg.OperationalError) and _server_is_away(error):
@@ -135,8 +163,11 @@ class unavailable_when_gone:  # noqa: N801 - reads as a verb where it is used
 
 
 def _server_is_away(error: BaseException | None) -> bool:
-    """Connection failures have no SQLSTATE, or one of class 08 (connection), 57P (shutdown), 53 (no resources)."""
-    if not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+    """Connection failures have no SQLSTATE, or one of class 08 (connection), 57P (shutdown), 53 (no resources).
+
+    Only psycopg's OperationalError is one: its InterfaceError says that we used a cursor or a connection wrongly.
+    """
+    if not isinstance(error, psycopg.OperationalError):
         return False
     state = error.sqlstate
     return state is None or state.startswith(("08", "57P", "53"))

@@ -53,8 +53,7 @@ async def add(
 
     They are of at most `frame_cap` frames of a tracklet; None: of all.
 
-    A tracklet that somebody is deleting at this moment is passed over and not waited for: the deletion may itself be
-    waiting for the gallery's row, which the caller may hold.
+    A tracklet that somebody is deleting at this moment is passed over and not waited for.
     """
     values: dict[str, Any] = {"model_id": model_id, "frame_cap": frame_cap}
     values |= {"ids": [str(key) for key in vectors], "vectors": list(vectors.values())}

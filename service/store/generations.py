@@ -93,13 +93,34 @@ async def add(connection: AsyncConnection, gallery_id: int, model_id: str) -> Ge
     return found
 
 
+async def join(connection: AsyncConnection, generation: Generation) -> None:
+    """Have every tracklet that gets its change number after COMMIT described by the generation's model too.
+
+    Locks the gallery's row, so that it is ordered with change numbers.
+    """
+    await connection.execute(
+        update(GalleryRow).where(GalleryRow.id == generation.gallery_id).values(joining=generation.number)
+    )
+
+
+async def leave(connection: AsyncConnection, generation: Generation) -> None:
+    """Undo `join`, if it is this generation that is joining."""
+    await connection.execute(
+        update(GalleryRow)
+        .where(GalleryRow.id == generation.gallery_id, GalleryRow.joining == generation.number)
+        .values(joining=None)
+    )
+
+
 async def activate(connection: AsyncConnection, generation: Generation) -> None:
-    """Make the generation the serving one.
+    """Make the generation the serving one; none is joining then.
 
     Locks the gallery's row: from here to COMMIT nobody else can change the gallery.
     """
     await connection.execute(
-        update(GalleryRow).where(GalleryRow.id == generation.gallery_id).values(generation=generation.number)
+        update(GalleryRow)
+        .where(GalleryRow.id == generation.gallery_id)
+        .values(generation=generation.number, joining=None)
     )
     await connection.execute(update(GenerationRow).where(GenerationRow.id == generation.id).values(status="ready"))
     await connection.execute(
@@ -114,5 +135,6 @@ async def remove(connection: AsyncConnection, generation: Generation) -> bool:
     )
     if serving == generation.number:
         return False
+    await leave(connection, generation)
     await connection.execute(delete(GenerationRow).where(GenerationRow.id == generation.id))
     return True

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import case, func, insert, select, text, tuple_, update
+from sqlalchemy import case, func, select, text, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.store.tables import GalleryRow, JobRow
@@ -21,6 +22,7 @@ class Job:
         parameters: what it was asked to do, and what it must remember to go on after a crash.
         result: what came of it, once it is over.
         cancel_requested: somebody wants it to stop; it does so at the next step.
+        request_id: the request that asked for it.
     """
 
     id: uuid.UUID
@@ -35,6 +37,7 @@ class Job:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    request_id: str | None
     parameters: dict[str, Any] = field(repr=False)
 
 
@@ -51,18 +54,26 @@ _JOB = select(
     JobRow.created_at,
     JobRow.started_at,
     JobRow.finished_at,
+    JobRow.request_id,
     JobRow.parameters,
 )
 
 
 async def create(
-    connection: AsyncConnection, kind: str, gallery_id: int | None, parameters: Mapping[str, Any] | None = None
+    connection: AsyncConnection,
+    kind: str,
+    gallery_id: int | None,
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    job_id: uuid.UUID | None = None,
+    request_id: str | None = None,
 ) -> Job:
     """Write down a queued job."""
-    job_id = uuid.uuid4()
+    job_id = job_id or uuid.uuid4()
     name = select(GalleryRow.name).where(GalleryRow.id == gallery_id).scalar_subquery()
     values = {"kind": kind, "gallery_id": gallery_id, "gallery_name": name, "parameters": dict(parameters or {})}
-    await connection.execute(insert(JobRow).values(id=job_id, **values))
+    statement = insert(JobRow).values(id=job_id, request_id=request_id, **values)
+    await connection.execute(statement.on_conflict_do_nothing())
     created = await find(connection, job_id)
     assert created is not None
     return created
@@ -84,6 +95,12 @@ async def list_page(
     if before is not None:
         statement = statement.where(tuple_(JobRow.created_at, JobRow.id) < tuple_(*before))
     return [Job(**row._mapping) for row in await connection.execute(statement)]
+
+
+async def count(connection: AsyncConnection) -> dict[tuple[str, str], int]:
+    """How many jobs there are of each kind and status."""
+    statement = select(JobRow.kind, JobRow.status, func.count()).group_by(JobRow.kind, JobRow.status)
+    return {(row[0], row[1]): row[2] for row in await connection.execute(statement)}
 
 
 async def start(connection: AsyncConnection, job_id: uuid.UUID) -> None:

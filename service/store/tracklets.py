@@ -1,7 +1,7 @@
 """Stored tracklets: one row each, with its frames and its descriptor."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,8 @@ from sqlalchemy.dialects.postgresql import insert as insert_or
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.errors import GalleryDeleting, GalleryMoved
-from service.store import changes
+from service.store import changes, identities
+from service.store import identity_events as events
 from service.store.tables import CameraRow, DescriptorRow, FrameRow, GalleryRow, TrackletRow
 
 # Advisory locks share one space per database; the class keeps ours apart from other uses.
@@ -32,7 +33,10 @@ class FrameRecord:
 
 @dataclass(frozen=True)
 class NewTracklet:
-    """A tracklet about to be stored; `vector` is of `frame_cap` of its frames, or of all."""
+    """A tracklet about to be stored; `descriptors`, float32 little endian, are by the id of their model.
+
+    They are of `frame_cap` of its frames, or of all.
+    """
 
     id: uuid.UUID
     camera: str
@@ -43,24 +47,27 @@ class NewTracklet:
     labels: dict[str, Any]
     frames: Sequence[FrameRecord]
     frames_digest: bytes
-    model_id: str
-    vector: bytes
+    descriptors: Mapping[str, bytes]
     frame_cap: int = 1
+    purity: float | None = None
+    uploaded_by: str = "anyone"
+    key_id: uuid.UUID | None = None
 
-    def as_stored(self, gallery: str, created_at: datetime) -> "StoredTracklet":
-        """The same, once it is committed."""
+    def as_stored(self, gallery: str, identity: str | None, created_at: datetime) -> "StoredTracklet":
+        """The same, once it is committed under the name that its identity has."""
         return StoredTracklet(
             id=self.id,
             gallery=gallery,
             camera=self.camera,
             external_id=self.external_id,
-            identity=self.identity,
+            identity=identity,
             started_at=self.started_at,
             ended_at=self.ended_at,
             labels=self.labels,
             frame_count=len(self.frames),
             created_at=created_at,
             frames_digest=self.frames_digest,
+            purity=self.purity,
         )
 
 
@@ -79,6 +86,8 @@ class StoredTracklet:
     frame_count: int
     created_at: datetime
     frames_digest: bytes = field(repr=False)
+    purity: float | None = None
+    version: int = 1
 
 
 _TRACKLET = (
@@ -94,6 +103,8 @@ _TRACKLET = (
         TrackletRow.frame_count,
         TrackletRow.created_at,
         TrackletRow.frames_digest,
+        TrackletRow.purity,
+        TrackletRow.version,
     )
     # What is in a gallery that is being deleted is not there any more, for whoever asks.
     .join(GalleryRow, and_(GalleryRow.id == TrackletRow.gallery_id, ~GalleryRow.deleting))
@@ -176,18 +187,25 @@ async def find_frame(
     return (row[0], FrameRecord(*row[1:])) if row else None
 
 
-async def store(connection: AsyncConnection, gallery_id: int, tracklet: NewTracklet) -> tuple[int, datetime]:
-    """Insert the tracklet with its frames and descriptor, and number the change. Nothing may follow but COMMIT.
+async def store(
+    connection: AsyncConnection, gallery_id: int, tracklet: NewTracklet
+) -> tuple[int, datetime, str | None]:
+    """Insert the tracklet with its frames and descriptors, and number the change. Nothing may follow but COMMIT.
 
     Returns:
-        The number of the change, and when the tracklet was created.
+        The number of the change, when the tracklet was created, and the name that its identity has.
 
     Raises:
         sqlalchemy.exc.IntegrityError: the gallery has its external id already.
-        GalleryMoved: the gallery is served under another model than the tracklet was described by.
+        GalleryMoved: the gallery wants descriptors of other models by now than the tracklet brings.
         GalleryDeleting: the gallery is being deleted.
     """
     camera_id = await _find_or_create_camera(connection, gallery_id, tracklet.camera)
+    identity = None
+    if tracklet.identity is not None:
+        identity = await identities.name_for_upload(
+            connection, gallery_id, tracklet.identity, tracklet.id, tracklet.uploaded_by
+        )
     created_at = await connection.scalar(
         insert(TrackletRow)
         .values(
@@ -196,11 +214,13 @@ async def store(connection: AsyncConnection, gallery_id: int, tracklet: NewTrack
             camera_id=camera_id,
             external_id=tracklet.external_id,
             frames_digest=tracklet.frames_digest,
-            identity=tracklet.identity,
+            identity=identity,
             started_at=tracklet.started_at,
             ended_at=tracklet.ended_at,
             labels=tracklet.labels,
             frame_count=len(tracklet.frames),
+            purity=tracklet.purity,
+            key_id=tracklet.key_id,
         )
         .returning(TrackletRow.created_at)
     )
@@ -222,19 +242,22 @@ async def store(connection: AsyncConnection, gallery_id: int, tracklet: NewTrack
         ],
     )
     await connection.execute(
-        insert(DescriptorRow).values(
-            tracklet_id=tracklet.id,
-            model_id=tracklet.model_id,
-            vector=tracklet.vector,
-            frames=min(len(tracklet.frames), tracklet.frame_cap),
-        )
+        insert(DescriptorRow),
+        [
+            {
+                "tracklet_id": tracklet.id,
+                "model_id": model_id,
+                "vector": vector,
+                "frames": min(len(tracklet.frames), tracklet.frame_cap),
+            }
+            for model_id, vector in tracklet.descriptors.items()
+        ],
     )
     recorded = await changes.record(connection, gallery_id, "added", tracklet.id)
-    if recorded.model_id != tracklet.model_id:
-        raise GalleryMoved(
-            f"The gallery was switched from model {tracklet.model_id} to another one meanwhile; try again."
-        )
-    return recorded.number, created_at
+    # Nor one too many: it may be of a generation that is being purged, and nobody would remove it then.
+    if recorded.models != tracklet.descriptors.keys():
+        raise GalleryMoved("The gallery began to move to another model meanwhile, or ended it; try again.")
+    return recorded.number, created_at, identity
 
 
 async def _find_or_create_camera(connection: AsyncConnection, gallery_id: int, name: str) -> int:
@@ -263,18 +286,23 @@ class Deleted:
     frames: frozenset[bytes]
 
 
-async def remove(connection: AsyncConnection, tracklet_id: uuid.UUID) -> Deleted | None:
+async def remove(connection: AsyncConnection, tracklet_id: uuid.UUID, done_by: str) -> Deleted | None:
     """Delete the tracklet and number the change; None when it is not stored. Nothing may follow but COMMIT."""
     frames = frozenset(await connection.scalars(select(FrameRow.sha256).where(FrameRow.tracklet_id == tracklet_id)))
     gone = (
         await connection.execute(
             delete(TrackletRow)
             .where(TrackletRow.id == tracklet_id, GalleryRow.id == TrackletRow.gallery_id, ~GalleryRow.deleting)
-            .returning(TrackletRow.gallery_id, GalleryRow.name)
+            .returning(TrackletRow.gallery_id, GalleryRow.name, TrackletRow.identity)
         )
     ).one_or_none()
     if gone is None:
         return None
+    if gone.identity is not None:
+        # Without a lock on the identity: whoever renames it holds it and waits for this tracklet.
+        ids = await identities.ids_of(connection, gone.gallery_id, [gone.identity])
+        for identity_id in ids.values():
+            await events.add(connection, gone.gallery_id, identity_id, "tracklet_deleted", done_by, [tracklet_id])
     recorded = await changes.record(connection, gone.gallery_id, "deleted", tracklet_id)
     return Deleted(gone.name, gone.gallery_id, recorded.number, frames)
 

@@ -14,6 +14,7 @@ from tests.support import RunningService, frame_files, pictures
 PROBLEM_MEMBERS = {"type", "title", "status", "detail", "instance", "code", "request_id", "errors"}
 # No refusal needs more than this: an answer that echoes its input is an amplifier.
 LONGEST_PROBLEM = 20_000
+IDENTITIES = ("identities", "identity_events", "match_decisions")
 LONG = "x" * 100_000
 URI_CHARACTERS = set(string.ascii_letters + string.digits + "-._~:/?#[]@!$&'()*+,;=%")
 
@@ -53,7 +54,7 @@ def everything(running: RunningService) -> dict[str, int]:
     """How much is stored anywhere: the footprint, and the rows of every other table that a request can write."""
     counts = running.footprint()
     with running.database() as connection:
-        for table in ("galleries", "generations", "models", "api_keys", "jobs"):
+        for table in ("galleries", "generations", "models", "api_keys", "jobs", *IDENTITIES):
             counts[table] = connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
     counts["weights"] = sum(1 for path in (running.data_directory / "models").rglob("*") if path.is_file())
     return counts
@@ -67,7 +68,8 @@ def nothing_changes(running: RunningService) -> Iterator[None]:
     assert everything(running) == before
     with _plain_client(running) as client:
         assert client.get("/readyz").status_code == 200
-        assert client.get("/tracklets", params={"limit": 1}).status_code == 200
+        answer = client.get("/tracklets", params={"limit": 1})
+        assert answer.status_code == 200, answer.text
 
 
 def refused(running: RunningService, send: Callable[[httpx.Client], httpx.Response], *statuses: int) -> dict:

@@ -11,17 +11,36 @@ from tests.support import RunningService
 ID = "00000000-0000-0000-0000-000000000000"
 METHODS = {
     "/tracklets": {"GET", "POST"},
-    f"/tracklets/{ID}": {"GET", "DELETE"},
+    f"/tracklets/{ID}": {"GET", "PATCH", "DELETE"},
     f"/tracklets/{ID}/frames/0": {"GET"},
+    f"/tracklets/{ID}/frames/0/attention": {"GET"},
+    f"/tracklets/{ID}/evidence": {"GET"},
+    f"/tracklets/{ID}/purity": {"GET"},
     "/search": {"GET", "POST"},
     "/galleries": {"GET", "POST"},
     "/galleries/default": {"GET", "PATCH", "DELETE"},
     "/galleries/default/transits": {"GET", "PUT"},
     "/cameras": {"GET"},
     "/cameras/default/none": {"PUT", "DELETE"},
+    "/search/examples": {"POST"},
+    "/search/batch": {"POST"},
+    "/search/export": {"GET"},
+    "/verify": {"POST"},
+    "/identities": {"GET", "POST"},
+    # An identity's path matches too.
+    "/identities/proposals": {"GET", "PATCH", "DELETE"},
+    f"/identities/{ID}": {"GET", "PATCH", "DELETE"},
+    f"/identities/{ID}/tracklets": {"POST"},
+    f"/identities/{ID}/tracklets/{ID}": {"DELETE"},
+    f"/identities/{ID}/merge": {"POST"},
+    f"/identities/{ID}/unmerge": {"POST"},
+    f"/identities/{ID}/history": {"GET"},
+    f"/identities/{ID}/appearances": {"GET"},
+    "/matches": {"GET", "POST"},
+    f"/matches/{ID}": {"DELETE"},
     "/admin/reindex": {"POST"},
     "/admin/keys": {"GET", "POST"},
-    f"/admin/keys/{ID}": {"DELETE"},
+    f"/admin/keys/{ID}": {"GET", "PATCH", "DELETE"},
     "/admin/models": {"GET", "POST"},
     f"/admin/models/{'0' * 64}": {"GET", "DELETE"},
     "/admin/generations": {"GET"},
@@ -29,6 +48,9 @@ METHODS = {
     "/admin/generations/1/activate": {"POST"},
     "/admin/integrity": {"GET"},
     "/admin/repair": {"POST"},
+    "/admin/calibrations": {"POST"},
+    f"/admin/calibrations/{ID}": {"DELETE"},
+    "/calibrations": {"GET"},
     "/jobs": {"GET"},
     f"/jobs/{ID}": {"GET", "DELETE"},
     "/livez": {"GET"},
@@ -133,6 +155,14 @@ def test_a_bad_reindex_request_is_refused_and_starts_no_job(running_service: Run
     refused(running_service, send, 400, 409, 413, 422)
 
 
+@pytest.mark.parametrize("name", BAD_JSON)
+@pytest.mark.parametrize("path", ["/search/examples", "/search/batch", "/verify"])
+def test_bad_json_asks_nothing(running_service: RunningService, path: str, name: str) -> None:
+    headers = {"Content-Type": "application/json"}
+    with running_service.client() as client:
+        problem(client.post(path, content=BAD_JSON[name], headers=headers), 413, 422)
+
+
 @pytest.mark.parametrize(
     "body", [{"gallery": "unheard-of"}, {"model_id": "0" * 64}, {"model_id": ""}], ids=["gallery", "model", "no model"]
 )
@@ -169,7 +199,7 @@ def test_bad_json_makes_no_key(running_service: RunningService, name: str) -> No
     refused(running_service, lambda client: client.post("/admin/keys", **send), 400, 413, 422)
 
 
-@pytest.mark.parametrize("path", ["/admin/keys", "/admin/reindex"])
+@pytest.mark.parametrize("path", ["/admin/keys", "/admin/reindex", "/search/examples", "/search/batch", "/verify"])
 @pytest.mark.parametrize(
     "type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=a", "x"]
 )

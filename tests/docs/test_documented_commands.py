@@ -82,6 +82,26 @@ def test_the_examples_of_the_galleries_page_run(running_service: RunningService,
     assert "Finding lost children 2\n[[0.0, 50.0], [45.0, 0.0]]\n1\n" in output
 
 
+def test_the_examples_of_the_evidence_page_run(running_service: RunningService, tmp_path: Path) -> None:
+    write_scene(tmp_path / "scene", people=2, cameras=2, frames=8, height=64)
+    page = blocks(ROOT / "docs/evidence.md")
+    output = run(page, tmp_path, TFCLIP_URL=running_service.url, TFCLIP_API_KEY=running_service.admin_key)
+    assert '"best_pair":{"position":' in output
+    assert re.search(r'"purity":0\.\d+,"possible_identity_switch":false$', output, re.MULTILINE)
+    assert "no sign of an identity switch" in output
+    for name in ("attention.png", "sheet.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_examples_of_the_identities_page_run(running_service: RunningService, tmp_path: Path) -> None:
+    write_scene(tmp_path / "scene", people=2, cameras=2, frames=2)
+    page = blocks(ROOT / "docs/identities.md")
+    output = run(page, tmp_path, TFCLIP_URL=running_service.url, TFCLIP_API_KEY=running_service.admin_key)
+    assert '"name":"Ann Example"' in output
+    assert '"elsewhere":[],"gone":[]' in output
+    assert "Ben 2 [('camera-1', datetime.datetime(2026, 11, 23, 8, 20" in output
+
+
 def run(page: list[Block], folder: Path, **variables: str) -> str:
     """Run a page's marked blocks in `folder` as one shell script, in order; returns what they printed."""
     script = ["set -eu"]

@@ -15,7 +15,9 @@ import httpx
 import psycopg
 import pytest
 
+from service.jobs.reindex import _BUILD_LOCK_CLASS
 from service.store.embedded import EmbeddedPostgres
+from tests.service.jobs.weights import make_weights
 from tests.support import ADMIN_KEY, frame_files, pictures, wait_until
 
 pytestmark = pytest.mark.slow
@@ -186,6 +188,115 @@ def test_every_acknowledged_upload_survives_a_kill_and_no_other_leaves_a_trace(r
     wait_until(lambda: {path.name for path in folder.iterdir()} == hashes)
     found = {result["tracklet_id"] for result in running.ranking(acknowledged[0])}
     assert found == stored - {acknowledged[0]}
+
+
+def test_a_killed_move_goes_on_without_describing_again_and_uploads_bring_what_it_needs_meanwhile(
+    running: ServiceProcess, tmp_path: Path
+) -> None:
+    ids = [running.upload(seed) for seed in range(40)]
+    second = make_weights(tmp_path / "second.safetensors", seed=2)
+    kind = {"Content-Type": "application/octet-stream"}
+    weights = (tmp_path / "second.safetensors").read_bytes()
+    assert running.client.post("/admin/models", content=weights, headers=kind).status_code == 201
+
+    with embedded(running) as connection:
+
+        def described() -> dict[str, str]:
+            """Which transaction wrote the second model's descriptor of each tracklet."""
+            rows = connection.execute("SELECT tracklet_id, xmin FROM descriptors WHERE model_id = %s", (second,))
+            return {str(tracklet): str(transaction) for tracklet, transaction in rows.fetchall()}
+
+        def held_up() -> list[int]:
+            """Backends that wait for the test."""
+            rows = connection.execute("SELECT pid FROM pg_stat_activity WHERE wait_event = 'advisory'").fetchall()
+            return [pid for (pid,) in rows]
+
+        def kill() -> None:
+            running.kill()
+            for pid in held_up():
+                connection.execute("SELECT pg_terminate_backend(%s)", (pid,))
+            wait_until(lambda: not held_up())
+
+        # The job stores two lots of descriptors, and the others wait for the test.
+        connection.execute("SELECT pg_advisory_lock(42)")
+        connection.execute(
+            "CREATE SEQUENCE lots;"
+            "CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            " IF TG_TABLE_NAME = 'galleries' OR nextval('public.lots') > 2 THEN PERFORM pg_advisory_xact_lock(42);"
+            " END IF; RETURN NULL; END $$;"
+            "CREATE TRIGGER hold BEFORE INSERT ON descriptors FOR EACH STATEMENT EXECUTE FUNCTION hold()"
+        )
+        job = running.client.post("/admin/reindex", json={"model_id": second}).headers["location"]
+        wait_until(lambda: held_up() and len(described()) == 16)
+        kill()
+        before = described()
+        assert len(before) == 16
+
+        # The next process describes the others, lets the generation join, and waits for the test before it switches.
+        connection.execute(
+            "DROP TRIGGER hold ON descriptors;"
+            "CREATE TRIGGER hold BEFORE UPDATE OF generation ON galleries FOR EACH STATEMENT EXECUTE FUNCTION hold()"
+        )
+        running.restart()
+        wait_until(held_up)
+        kill()
+        assert described().items() >= before.items()
+        before = described()
+        assert before.keys() == set(ids)
+
+        # Nobody takes the job up while the test has the lock that its run needs.
+        connection.execute("DROP TRIGGER hold ON galleries")
+        lock = _BUILD_LOCK_CLASS + connection.execute("SELECT id FROM galleries").fetchone()[0]
+        connection.execute("SELECT pg_advisory_lock(%s)", (lock,))
+        running.restart()
+        assert connection.execute("SELECT joining FROM galleries").fetchone() == (2,)
+        ids.append(running.upload(40))
+        assert ids[-1] in described()
+        before = described()
+        connection.execute("SELECT pg_advisory_unlock(%s)", (lock,))
+        wait_until(lambda: running.client.get(job).json()["status"] == "succeeded")
+        assert described() == before
+        assert connection.execute("SELECT generation, joining FROM galleries").fetchone() == (2, None)
+    assert {result["tracklet_id"] for result in running.ranking(ids[0])} == set(ids[1:])
+
+
+def test_an_upload_that_was_committed_and_not_answered_is_not_stored_twice(running: ServiceProcess) -> None:
+    headers = {"Idempotency-Key": "once"}
+
+    def send() -> httpx.Response:
+        form = {"metadata": json.dumps({"camera_id": "c1"})}
+        return running.client.post("/tracklets", data=form, files=frame_files(pictures(1)), headers=headers)
+
+    def refused() -> None:
+        with pytest.raises(httpx.HTTPError):
+            send()
+
+    lock = 8_260_012
+    with embedded(running) as connection:
+        # Keeping the answer waits for a lock of the test, so the tracklet is committed and its sender is not answered.
+        connection.execute(
+            "CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS "
+            f"$$ BEGIN IF NEW.status IS NOT NULL THEN PERFORM pg_advisory_xact_lock({lock}); END IF; RETURN NEW; END $$"
+        )
+        connection.execute("CREATE TRIGGER hold BEFORE UPDATE ON idempotency_keys FOR EACH ROW EXECUTE FUNCTION hold()")
+        connection.execute(f"SELECT pg_advisory_lock({lock})")
+        sending = threading.Thread(target=refused)
+        sending.start()
+        waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        wait_until(lambda: connection.execute(waiting).fetchone() == (1,))
+        stored = connection.execute("SELECT id FROM tracklets").fetchall()
+        assert len(stored) == 1
+        running.kill()
+        sending.join()
+        connection.execute(f"SELECT pg_advisory_unlock({lock})")
+        connection.execute("DROP FUNCTION hold() CASCADE")
+    running.restart()
+    # The dead process's claim runs out.
+    wait_until(lambda: send().status_code == 201)
+    answers = [send() for _ in range(2)]
+    assert {answer.json()["id"] for answer in answers} == {str(stored[0][0])}
+    assert answers[-1].headers["idempotent-replayed"] == "true"
+    assert len(running.client.get("/tracklets").json()["items"]) == 1
 
 
 def test_sigterm_ends_the_service_and_its_server(running: ServiceProcess) -> None:

@@ -130,28 +130,40 @@ def test_an_upload_survives_a_connection_reset_when_it_has_an_external_id(script
     assert len(script.asked) == 2
 
 
-def test_an_upload_without_external_id_is_sent_once_when_the_connection_breaks(
-    script: Script, client: TfclipClient
+def test_what_creates_is_sent_again_under_the_same_idempotency_key(script: Script, client: TfclipClient) -> None:
+    script.then_reset().then(503, None, Retry_After="0").then(409, None, Retry_After="0").then(201, TRACKLET)
+    assert client.create_tracklet([JPEG], "c1").created
+    script.then(201, TRACKLET)
+    client.create_tracklet([JPEG], "c1")
+    keys = [headers["Idempotency-Key"] for *_, headers in script.asked]
+    assert len(keys) == 5
+    assert len(set(keys[:4])) == 1
+    assert keys[4] != keys[0]
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments", "answer"),
+    [
+        ("create_key", ("n", ["read"]), {"id": "k", "name": "n", "scopes": [], "secret": "s"}),
+        ("reindex", (), JOB),
+        ("repair", (), JOB),
+        ("activate_generation", (1,), JOB),
+    ],
+)
+def test_other_creating_requests_carry_one_too(
+    script: Script, client: TfclipClient, method: str, arguments: tuple, answer: dict
 ) -> None:
-    script.then_reset().then(201, TRACKLET)
-    with pytest.raises(UnreachableError, match="does not answer"):
-        client.create_tracklet([JPEG], "c1")
-    assert len(script.asked) == 1
+    script.then_reset().then(201, answer)
+    getattr(client, method)(*arguments)
+    keys = [headers["Idempotency-Key"] for *_, headers in script.asked]
+    assert len(keys) == 2
+    assert keys[0] == keys[1]
 
 
-def test_an_upload_without_external_id_is_sent_once_to_a_busy_service(script: Script, client: TfclipClient) -> None:
-    script.then(503, None, Retry_After="0").then(201, TRACKLET)
-    with pytest.raises(ApiProblem) as caught:
-        client.create_tracklet([JPEG], "c1")
-    assert caught.value.status == 503
-    assert len(script.asked) == 1
-
-
-@pytest.mark.parametrize("method", ["create_key", "reindex"])
-def test_other_creating_requests_are_sent_once(script: Script, client: TfclipClient, method: str) -> None:
-    script.then_reset().then(201, {})
+def test_what_cannot_be_repeated_is_sent_once(script: Script, client: TfclipClient) -> None:
+    script.then_reset().then(202, JOB)
     with pytest.raises(UnreachableError):
-        client.create_key("n", ["read"]) if method == "create_key" else client.reindex()
+        client.purge_generation(1)
     assert len(script.asked) == 1
 
 

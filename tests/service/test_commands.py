@@ -12,6 +12,7 @@ import av
 import numpy as np
 import pytest
 import structlog
+from PIL import Image
 from typer.testing import CliRunner, Result
 
 from model.cli import build_app
@@ -158,6 +159,50 @@ def test_a_search_ranks_the_others_and_keeps_to_its_filters(running_service: Run
     assert answer(running_service, "search", query["id"], "--gallery", "search", *timed)["results"] == []
 
 
+def test_a_search_takes_several_tracklets_goes_on_re_ranks_and_writes_files(
+    running_service: RunningService, scene: Path, tmp_path: Path
+) -> None:
+    answer(running_service, "ingest", "folder", scene, "--gallery", "more")
+    ids = [item["id"] for item in answer(running_service, "tracklets", "list", "--gallery", "more")["items"]]
+    gallery = ("--gallery", "more")
+    found = answer(running_service, "search", *ids[:2], "--negative", ids[2], "--combine", "max", *gallery)["results"]
+    assert {match["tracklet_id"] for match in found} == set(ids[3:])
+    first = answer(running_service, "search", ids[0], "-k", 2, *gallery)
+    rest = answer(running_service, "search", ids[0], "--cursor", first["next_cursor"], *gallery)["results"]
+    assert [match["rank"] for match in first["results"] + rest] == [1, 2, 3, 4, 5]
+    shown = tfclip(running_service, "search", ids[0], "-k", 2, *gallery).stdout
+    assert f"more with --cursor {first['next_cursor']}" in shown
+    ranked = answer(running_service, "search", ids[0], "--rerank", "--expand", 1, "--by-identity", *gallery)
+    assert (ranked["rerank"]["method"], ranked["rerank"]["expand"]) == ("k_reciprocal", 1)
+    assert len({match["identity"] for match in ranked["results"]}) == len(ranked["results"]) == 3
+    assert "re-ranked 5 rows" in tfclip(running_service, "search", ids[0], "--rerank", *gallery).stdout
+    for name, start in (("a.csv", b"rank,tracklet_id"), ("a.json", b'{"query_id"'), ("a.PNG", b"\x89PNG")):
+        written = answer(running_service, "search", ids[0], *gallery, "--export", tmp_path / name)
+        assert (tmp_path / name).read_bytes().startswith(start)
+        assert (tmp_path / name).stat().st_size == written["bytes"]
+    result = tfclip(running_service, "search", ids[0], *gallery, "--export", tmp_path / "none" / "a.csv")
+    assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
+
+
+def test_two_tracklets_are_compared_by_ids_or_folders(running_service: RunningService, scene: Path) -> None:
+    answer(running_service, "ingest", "folder", scene, "--gallery", "verify")
+    stored = {
+        t["external_id"]: t["id"] for t in answer(running_service, "tracklets", "list", "--gallery", "verify")["items"]
+    }
+    one, other = (f"person-{person:03d}/camera-1/001" for person in (1, 2))
+    gallery = ("--gallery", "verify")
+    by_ids = answer(running_service, "verify", stored[one], stored[other], *gallery)["score"]
+    for sides in ((stored[one], scene / other), (scene / one, stored[other]), (scene / one, scene / other)):
+        assert answer(running_service, "verify", *sides, *gallery)["score"] == pytest.approx(by_ids, abs=1e-5)
+    assert (
+        f"score {by_ids:.4f}, model " in tfclip(running_service, "verify", stored[one], stored[other], *gallery).stdout
+    )
+    for bad in ("nowhere", scene.parent / "empty"):
+        (scene.parent / "empty").mkdir(exist_ok=True)
+        result = tfclip(running_service, "verify", stored[one], bad, *gallery)
+        assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
+
+
 def test_a_search_prints_a_table_whose_ids_are_whole_and_says_what_answered(
     running_service: RunningService, scene: Path
 ) -> None:
@@ -179,6 +224,52 @@ def test_a_tracklet_is_shown_deleted_and_gone(running_service: RunningService, s
     assert (gone.exit_code, gone.stdout) == (2, "")
     assert "Not found" in gone.stderr
     assert len(answer(running_service, "tracklets", "list", "--gallery", "delete")["items"]) == 5
+
+
+def test_two_tracklets_are_compared_frame_by_frame_and_drawn_on_a_sheet(
+    running_service: RunningService, scene: Path, tmp_path: Path
+) -> None:
+    answer(running_service, "ingest", "folder", scene, "--gallery", "evidence")
+    ids = [item["id"] for item in answer(running_service, "tracklets", "list", "--gallery", "evidence")["items"]][:2]
+    found = answer(running_service, "evidence", *ids, "--out", tmp_path / "sheet.png")
+    assert (found["frames"], found["other_frames"]) == ([0, 1], [0, 1])
+    pair = found["best_pair"]
+    shown = tfclip(running_service, "evidence", *ids).stdout
+    assert f"most alike: frame {pair['position']} and frame {pair['other_position']}, {pair['similarity']:.4f}" in shown
+    assert all(f"{one:.2f}" in shown for row in found["similarities"] for one in row)
+    pixels = np.asarray(Image.open(tmp_path / "sheet.png"))
+    # The cell of the best pair has a red frame, and no other one has.
+    corners = [[tuple(pixels[8 + row * 113, 8 + column * 57]) for column in (1, 2)] for row in (1, 2)]
+    red = [(row, column) for row in (0, 1) for column in (0, 1) if corners[row][column] == (220, 40, 0)]
+    assert red == [(pair["position"], pair["other_position"])]
+    nowhere = tfclip(running_service, "evidence", *ids, "--out", tmp_path / "none" / "sheet.png")
+    assert (nowhere.exit_code, nowhere.stdout) == (2, "")
+    assert "cannot be written" in nowhere.stderr
+    assert "404 not_found" in tfclip(running_service, "evidence", ids[0], f"{0:032x}").stderr
+
+
+def test_a_tracklet_of_two_people_is_told_from_one_of_one(running_service: RunningService, tmp_path: Path) -> None:
+    first, second = write_scene(tmp_path, people=2, cameras=1, frames=6, height=64)
+    answer(running_service, "ingest", "folder", tmp_path, "--gallery", "pure")
+    for frame in second.frames[:5]:
+        frame.rename(first.frames[0].with_name(f"9{frame.name}"))
+    answer(running_service, "ingest", "folder", tmp_path, "--gallery", "spliced")
+    listed = {
+        gallery: {
+            t["external_id"]: t for t in answer(running_service, "tracklets", "list", "--gallery", gallery)["items"]
+        }
+        for gallery in ("pure", "spliced")
+    }
+    pure, spliced, short = listed["pure"][first.path], listed["spliced"][first.path], listed["spliced"][second.path]
+    assert "no sign of an identity switch" in tfclip(running_service, "purity", pure["id"]).stdout
+    assert re.search(
+        r"possible identity switch.*up to 5 .* from 6 on", tfclip(running_service, "purity", spliced["id"]).stdout
+    )
+    assert answer(running_service, "purity", spliced["id"])["split"]["after_position"] == 5
+    assert tfclip(running_service, "purity", short["id"]).stdout == "too few frames to say: 1\n"
+    table = tfclip(running_service, "tracklets", "list", "--gallery", "spliced").stdout
+    assert re.search(rf"{spliced['id']}.*│ possible ", table)
+    assert re.search(rf"{short['id']}.*│ - ", table)
 
 
 def test_a_model_is_added_a_gallery_moved_to_it_and_back_and_the_rest_removed(
@@ -262,6 +353,22 @@ def test_a_key_that_may_only_read_cannot_store(running_service: RunningService, 
     assert "the key is wrong or revoked" in revoked.stderr
 
 
+def test_limits_of_a_key_are_set_changed_and_shown(running_service: RunningService) -> None:
+    made = answer(running_service, "keys", "create", "narrow", "--scope", "write", "--requests-per-minute", "60")
+    assert (made["requests_per_minute"], made["max_tracklets"]) == (60, None)
+    changed = answer(running_service, "keys", "change", made["id"], "--max-tracklets", "5")
+    assert (changed["requests_per_minute"], changed["max_tracklets"]) == (60, 5)
+    changed = answer(running_service, "keys", "change", made["id"], "--max-tracklets", "7", "--defaults")
+    assert (changed["requests_per_minute"], changed["max_tracklets"]) == (None, 7)
+    listed = tfclip(running_service, "keys", "list")
+    assert "0 of 7" in listed.stdout
+    said = tfclip(running_service, "keys", "change", made["id"], "--max-tracklets", "8")
+    assert said.stdout == f"changed {made['id']}: requests_per_minute default, max_tracklets 8\n"
+    nothing = tfclip(running_service, "keys", "change", made["id"])
+    assert (nothing.exit_code, nothing.stderr.count("\n")) == (2, 1)
+    assert "nothing to change" in nothing.stderr
+
+
 def test_a_wrong_key_ends_an_ingest_with_one_line(running_service: RunningService, scene: Path) -> None:
     result = tfclip(running_service, "ingest", "folder", scene, key="wrong")
     assert result.exit_code == 2
@@ -285,6 +392,8 @@ def test_a_service_that_is_not_there_is_one_line(command: tuple[str, ...], scene
         (("ingest", "folder", "NOWHERE"), "does not exist"),
         (("ingest", "video", "NOWHERE", "--tracks", "NOWHERE", "--camera", "c"), "cannot be read"),
         (("search", "x", "--started-after", "noon"), "no ISO 8601 time"),
+        (("search", "x", "--export", "ranking.pdf"), "ends in .csv, .json or .png"),
+        (("search", "x", "y", "--export", "ranking.csv"), "one ID"),
         (("ingest", "video", "v", "--tracks", "t", "--camera", "c", "--start", "noon"), "no ISO 8601 time"),
     ],
 )

@@ -17,28 +17,30 @@ class Place:
 
     name: str
     tracklet: str
+    another: str
     camera: str
-    generation: int
+    identity: str
     names: frozenset[str]
 
 
 def furnish(running: RunningService, client: httpx.Client, seed: int) -> Place:
     """A gallery with two tracklets, a matrix, and a job that is over."""
     gallery, camera = f"g{uuid.uuid4().hex[:12]}", f"camera-{uuid.uuid4().hex}"
-    names = {camera}
+    names, ids = {camera}, []
     for number in range(2):
         own = {"external_id": uuid.uuid4().hex, "identity": uuid.uuid4().hex}
         stored = upload(
             running, seed, gallery=gallery, camera_id=camera, started_at="2025-01-01T00:00:00Z", **own,
             labels={own["identity"]: number},
         )  # fmt: skip
+        ids.append(stored["id"])
         names |= {stored["id"], *own.values()}
     matrix = {"cameras": [camera], "min_seconds": [[0]], "max_seconds": [[None]]}
     assert client.put(f"/galleries/{gallery}/transits", json=matrix).status_code == 200
     job = client.post("/admin/reindex", json={"gallery": gallery}).json()["id"]
     wait_until(lambda: client.get(f"/jobs/{job}").json()["finished_at"])
-    generation = client.get("/admin/generations", params={"gallery": gallery}).json()["items"][0]["id"]
-    return Place(gallery, stored["id"], camera, generation, frozenset(names | {gallery, job}))
+    identities = [one["id"] for one in client.get("/identities", params={"gallery": gallery}).json()["items"]]
+    return Place(gallery, ids[0], ids[1], camera, identities[0], frozenset(names | {gallery, job, *identities}))
 
 
 @pytest.fixture(scope="module")
@@ -66,12 +68,17 @@ def test_every_read_of_one_gallery_shows_nothing_of_another(
 ) -> None:
     here, other = places
     values = {"gallery": here.name, "name": here.name, "query_id": here.tracklet, "tracklet_id": here.tracklet}
-    values |= {"position": "0", "job_id": str(uuid.UUID(int=0)), "model_id": "0" * 64, "generation_id": "1"}
+    values |= {"position": "0", "against": here.another, "format": "json", "identity_id": here.identity}
     walked = []
     with running_service.client() as client:
         for path, operations in client.get("/openapi.json").json()["paths"].items():
             operation = operations.get("get")
-            if operation is None or not parameters_of(path, operation) & {"gallery", "tracklet_id", "query_id"}:
+            if operation is None or not parameters_of(path, operation) & {
+                "gallery",
+                "tracklet_id",
+                "query_id",
+                "identity_id",
+            }:
                 continue
             given = {
                 one["name"]: values[one["name"]]
@@ -90,8 +97,23 @@ def test_an_id_of_another_gallery_is_of_no_use(running_service: RunningService, 
     here, other = places
     with running_service.client() as client:
         before = {place.name: client.get(f"/galleries/{place.name}/transits").json() for place in places}
-        searched = client.get("/search", params={"gallery": here.name, "query_id": other.tracklet})
-        assert searched.status_code == 404
+        gone = [
+            client.get("/search", params={"gallery": here.name, "query_id": other.tracklet}),
+            client.get("/search/export", params={"gallery": here.name, "query_id": other.tracklet, "format": "csv"}),
+            client.post("/search/examples", json={"gallery": here.name, "positive": [here.tracklet, other.tracklet]}),
+            client.get(f"/tracklets/{here.tracklet}/evidence", params={"against": other.tracklet}),
+            client.post(f"/identities/{here.identity}/tracklets", json={"tracklet_ids": [other.tracklet]}),
+            client.post(f"/identities/{here.identity}/merge", json={"from_id": other.identity}),
+        ]
+        for place, pair in ((here, (here, other)), (here, (other, other)), (other, (here, other))):
+            asked = {"tracklet_id": pair[0].tracklet, "other_tracklet_id": pair[1].another}
+            gone.append(client.post("/verify", json={"gallery": place.name, **asked}))
+        decided = {"gallery": here.name, "tracklet_id": here.tracklet, "verdict": "same"}
+        gone.append(client.post("/matches", json={**decided, "other_tracklet_id": other.tracklet}))
+        gone.append(client.post("/matches", json={**decided, "identity_id": other.identity}))
+        assert [answer.status_code for answer in gone] == [404] * len(gone), [answer.text for answer in gone]
+        batch = client.post("/search/batch", json={"queries": [{"gallery": here.name, "query_id": other.tracklet}]})
+        assert [one["problem"]["code"] for one in batch.json()["items"]] == ["not_found"]
         matrix = {"cameras": [other.camera], "min_seconds": [[5]], "max_seconds": [[None]]}
         assert client.put(f"/galleries/{here.name}/transits", json=matrix).status_code == 422
         assert client.delete(f"/cameras/{here.name}/{other.camera}").status_code == 404

@@ -10,9 +10,9 @@ import structlog
 from model import ModelConfig, default_weights, new_model, save_model
 from model.checkpoint import describe_weights
 from model.default_weights import DEMO_WEIGHTS
+from service.assembly import start
 from service.errors import StartupError
 from service.metrics import Metrics
-from service.runtime import Service
 from service.store import models
 from service.store.database import Database
 from service.store.migrate import upgrade
@@ -87,7 +87,7 @@ async def test_a_service_without_its_demo_weights_does_not_start(
 ) -> None:
     monkeypatch.setattr(default_weights, "DEMO_WEIGHTS", data_folder / "demo.safetensors")
     with pytest.raises(StartupError, match="lacks the demo weights"):
-        await Service.start(make_settings(data_folder / "data", "postgresql://nowhere.invalid/x"), Metrics())
+        await start(make_settings(data_folder / "data", "postgresql://nowhere.invalid/x"), Metrics())
 
 
 @pytest.mark.anyio

@@ -31,11 +31,16 @@ class ModelRow(Table):
 
 
 class GalleryRow(Table):
-    """A named set of tracklets searched together.
+    """A named set of tracklets searched together. `change` counts its changes without gaps, in commit order.
 
-    `change` counts its changes without gaps, in commit order; `version` the changes of what is said of it; `rules` the
-    changes of what every process keeps beside its index: cameras' time offsets, transit times, frame cap. A gallery
-    that is `deleting` is there for the job that removes it and for nobody else.
+    `generation` is the number of the generation that serves, `joining` of one that a job is about to make serve: every
+    tracklet that is stored from then on is described for both. It is here and not with the generation because whoever
+    waited for this row sees it as it is now, and all others as they were before the wait. `rebuild` counts how often
+    every process was asked to build its index anew.
+
+    `version` counts the changes of what is said of it; `rules` the changes of what every process keeps beside its
+    index: cameras' time offsets, transit times, frame cap. A gallery that is `deleting` is there for the job that
+    removes it and for nobody else.
     """
 
     __tablename__ = "galleries"
@@ -45,6 +50,8 @@ class GalleryRow(Table):
     name: Mapped[str] = mapped_column(Text, unique=True)
     change: Mapped[int] = mapped_column(BigInteger, server_default="0")
     generation: Mapped[int] = mapped_column(BigInteger, server_default="1")
+    joining: Mapped[int | None] = mapped_column(BigInteger)
+    rebuild: Mapped[int] = mapped_column(BigInteger, server_default="0")
     description: Mapped[str | None] = mapped_column(Text)
     purpose: Mapped[str | None] = mapped_column(Text)
     legal_basis: Mapped[str | None] = mapped_column(Text)

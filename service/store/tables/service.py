@@ -20,7 +20,7 @@ from service.store.tables.base import Moment, Table
 
 
 class KeyRow(Table):
-    """An API key, as its SHA-256; the key itself is shown once, when made."""
+    """An API key, as its SHA-256; the key itself is shown once, when made. Limits that are null are the settings'."""
 
     __tablename__ = "api_keys"
 
@@ -30,6 +30,9 @@ class KeyRow(Table):
     scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
     created_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
     revoked_at: Mapped[datetime | None] = mapped_column(Moment)
+    requests_per_minute: Mapped[int | None]
+    max_tracklets: Mapped[int | None] = mapped_column(BigInteger)
+    version: Mapped[int] = mapped_column(server_default="1")
 
 
 class JobRow(Table):
@@ -53,6 +56,7 @@ class JobRow(Table):
     parameters: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
     result: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     cancel_requested: Mapped[bool] = mapped_column(server_default="false")
+    request_id: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
     started_at: Mapped[datetime | None] = mapped_column(Moment)
     finished_at: Mapped[datetime | None] = mapped_column(Moment)

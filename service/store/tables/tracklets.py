@@ -5,9 +5,11 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    REAL,
     BigInteger,
     CheckConstraint,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     LargeBinary,
     Text,
@@ -21,12 +23,20 @@ from service.store.tables.base import Moment, Table
 
 
 class TrackletRow(Table):
-    """A stored tracklet. `frames_digest` tells whether a repeated upload brings the same frames."""
+    """A stored tracklet. `frames_digest` tells whether a repeated upload brings the same frames.
+
+    `purity` is of the model that described the tracklet at its upload; null where its frames are too few to say.
+    `version` counts the changes to what is known of it, `key_id` names the key that sent it.
+    """
 
     __tablename__ = "tracklets"
     __table_args__ = (
         UniqueConstraint("gallery_id", "external_id"),
         Index(None, "gallery_id", "created_at", "id"),
+        Index(None, "gallery_id", "identity"),
+        ForeignKeyConstraint(
+            ["gallery_id", "identity"], ["identities.gallery_id", "identities.name"], onupdate="CASCADE"
+        ),
         CheckConstraint("ended_at >= started_at", name="times"),
     )
 
@@ -40,7 +50,10 @@ class TrackletRow(Table):
     ended_at: Mapped[datetime | None] = mapped_column(Moment)
     labels: Mapped[dict[str, Any]] = mapped_column(JSONB)
     frame_count: Mapped[int]
+    purity: Mapped[float | None] = mapped_column(REAL)
+    key_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("api_keys.id"), index=True)
     created_at: Mapped[datetime] = mapped_column(Moment, server_default=func.clock_timestamp())
+    version: Mapped[int] = mapped_column(BigInteger, server_default="1")
 
 
 class FrameRow(Table):
@@ -77,7 +90,7 @@ class ChangeRow(Table):
     """What happened to a gallery, by change number: an index follows by reading on from the last one it applied."""
 
     __tablename__ = "changes"
-    __table_args__ = (CheckConstraint("kind IN ('added', 'deleted')", name="kind"),)
+    __table_args__ = (CheckConstraint("kind IN ('added', 'deleted', 'updated')", name="kind"),)
 
     gallery_id: Mapped[int] = mapped_column(ForeignKey("galleries.id", ondelete="CASCADE"), primary_key=True)
     number: Mapped[int] = mapped_column(BigInteger, primary_key=True)

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from model import ImageSpecification, ModelConfig, new_model
+from model.purity import find_purity
+from model.tfclip import ClipDescriptors
 from service.embedding.backend import TorchBackend
 from service.embedding.batcher import EmbeddingBatcher
 from service.errors import QueueFull
@@ -31,12 +33,12 @@ class GatedBackend:
         self.sizes: list[int] = []
         self.failure: Exception | None = None
 
-    def embed(self, clips: Tensor, at_once: int = 1) -> Tensor:
+    def embed_frames(self, clips: Tensor, at_once: int = 1) -> ClipDescriptors:
         self.gate.wait(30)
         self.sizes.append(len(clips))
         if self.failure:
             raise self.failure
-        return clips.flatten(1).mean(dim=1, keepdim=True)
+        return ClipDescriptors(clips.flatten(1).mean(1, keepdim=True), clips.flatten(2).mean(2, keepdim=True))
 
 
 def clips_of(value: float, count: int) -> Tensor:
@@ -88,6 +90,31 @@ async def test_a_tracklet_larger_than_a_batch_is_averaged_over_all_its_clips(
     assert await make(backend).embed(clips) == pytest.approx([5.0])
     assert sum(backend.sizes) == 11
     assert max(backend.sizes) <= 4
+
+
+async def test_frames_come_back_in_order_however_clips_were_spread(make: Callable[..., EmbeddingBatcher]) -> None:
+    backend = GatedBackend()
+    backend.gate.set()
+    batcher = make(backend, queue_clips=16)
+    clips = torch.arange(22.0).view(11, 2, 1, 1, 1).expand(11, 2, 3, 4, 2)
+    found, other = await asyncio.gather(batcher.embed_frames(clips), batcher.embed_frames(clips_of(7.0, 3)))
+    assert found.frames[:, 0].tolist() == list(range(22))
+    assert found.descriptor == pytest.approx([10.5])
+    assert other.frames[:, 0].tolist() == [7.0] * 6
+
+
+async def test_attention_waits_in_the_same_queue(make: Callable[..., EmbeddingBatcher]) -> None:
+    backend = TorchBackend(new_model(ModelConfig.preset("tiny"), seed=1), "cpu")
+    batcher = make(backend, queue_clips=4)
+    frames = torch.randn(3, 3, backend.image.height, backend.image.width, generator=torch.Generator().manual_seed(1))
+    found, *_ = await asyncio.gather(batcher.attention(frames), batcher.embed(frames[None, :1]))
+    torch.testing.assert_close(torch.from_numpy(found), backend.network.encoder.attention(frames))
+    waiting = asyncio.create_task(batcher.attention(frames))
+    await until(lambda: batcher.load == 3)
+    with pytest.raises(QueueFull):
+        await batcher.attention(frames[:2])
+    await waiting
+    assert batcher.load == 0
 
 
 async def test_a_full_queue_refuses_with_a_time_to_come_back(make: Callable[..., EmbeddingBatcher]) -> None:
@@ -156,7 +183,11 @@ async def test_a_descriptor_is_the_same_alone_and_in_a_batch(make: Callable[...,
     tracklets = [
         torch.randn((count, *shape), generator=torch.Generator().manual_seed(count)) for count in (1, 2, 5, 1, 3)
     ]
-    alone = [await batcher.embed(clips) for clips in tracklets]
-    together = await asyncio.gather(*(batcher.embed(clips) for clips in tracklets))
+    alone = [await batcher.embed_frames(clips) for clips in tracklets]
+    together = await asyncio.gather(*(batcher.embed_frames(clips) for clips in tracklets))
     for one, other in zip(alone, together, strict=True):
-        assert np.abs(one - other).max() / np.abs(one).max() < 1e-5
+        assert np.abs(one.descriptor - other.descriptor).max() / np.abs(one.descriptor).max() < 1e-5
+        judged, judged_together = find_purity(one.frames), find_purity(other.frames)
+        assert judged is not None
+        assert judged_together is not None
+        assert np.abs(judged.separations - judged_together.separations).max() < 1e-5

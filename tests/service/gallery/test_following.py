@@ -4,8 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from service.gallery import snapshot
+from service.gallery.index import GalleryIndex
 from tests.support import (
     RunningService,
     empty_database,
@@ -118,7 +120,19 @@ def test_an_index_that_cannot_follow_refuses_to_answer_and_recovers(postgres, da
         assert before[0]["tracklet_id"] == second["id"]
 
 
-@pytest.mark.parametrize("damage", ["none", "flipped", "truncated", "missing", "of another gallery", "of the future"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "none",
+        "flipped",
+        "truncated",
+        "missing",
+        "of another gallery",
+        "of another model",
+        "of another dimension",
+        "of the future",
+    ],
+)
 def test_a_restart_answers_the_same_whatever_became_of_the_snapshot(postgres, damage: str) -> None:
     with reachable_folder() as folder, empty_database(postgres) as url:
         settings = make_settings(folder / "data", url)
@@ -139,14 +153,31 @@ def test_a_restart_answers_the_same_whatever_became_of_the_snapshot(postgres, da
             case "of another gallery":
                 manifest, index = snapshot.read(path)
                 snapshot.write(path, index.freeze(), 999, manifest.generation, manifest.model_id)
+            case "of another model":
+                manifest, index = snapshot.read(path)
+                snapshot.write(path, index.freeze(), manifest.gallery_id, manifest.generation, "0" * 64)
+            case "of another dimension":
+                manifest, index = snapshot.read(path)
+                other = GalleryIndex(manifest.dimension // 2, manifest.applied)
+                halves = [vectors[:, : manifest.dimension // 2] for vectors in index.freeze().vectors()]
+                other.append(halves, index.ids(), index.freeze().columns)
+                snapshot.write(path, other.freeze(), manifest.gallery_id, manifest.generation, manifest.model_id)
             case "of the future":
                 manifest, index = snapshot.read(path)
                 index.applied += 1
                 snapshot.write(path, index.freeze(), manifest.gallery_id, manifest.generation, manifest.model_id)
-        with run_service(settings) as running:
+        with capture_logs() as said, run_service(settings) as running:
             after = search(running, ids[0])
             assert after["results"] == before["results"]
             assert len(after["results"]) == 3
+        (loaded,) = [one for one in said if one["event"] == "gallery loaded" and one["gallery"] == "default"]
+        assert loaded["source"] == ("snapshot" if damage == "none" else "database")
+        loud = [one for one in said if one["log_level"] == "error"]
+        assert len(loud) == (0 if damage in ("none", "missing") else 1)
+        assert all("rebuilding from the database" in one["event"] for one in loud)
+        # Saved again when the service ended.
+        assert snapshot.verify(path).applied == 6
+        assert snapshot.verify(path).model_id == before["model_id"]
 
 
 def test_changes_after_the_snapshot_are_replayed(postgres) -> None:

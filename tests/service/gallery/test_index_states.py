@@ -2,6 +2,7 @@
 
 import tempfile
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,38 @@ class IndexStates(RuleBasedStateMachine):
         with tempfile.TemporaryDirectory() as folder:
             snapshot.write(Path(folder) / "s", self.index.freeze(), 1, 1, "m")
             _, self.index = snapshot.read(Path(folder) / "s", **OPTIONS[self.kind])
+
+    @rule(number=st.integers(0, 10**6))
+    def update(self, number: int) -> None:
+        """Other columns for a row."""
+        if self.rows:
+            self.index.update(self._changed(number))
+
+    def _changed(self, number: int) -> IndexRow:
+        row = self.rows[number % len(self.rows)]
+        # The last of several: each has another camera, identity, labels and number of frames.
+        other = make_rows(self.rng, 1 + number % 23, DIMENSION)[-1]
+        changed = replace(other, tracklet_id=row.tracklet_id, vector=row.vector)
+        self.rows[number % len(self.rows)] = changed
+        return changed
+
+    @rule(meanwhile=st.integers(0, 5), count=st.integers(0, 5), number=st.integers(0, 10**6), k=st.integers(1, 30))
+    def compact(self, meanwhile: int, count: int, number: int, k: int) -> None:
+        """The live rows copied beside; what happens meanwhile happens to both, and both answer alike, bit for bit."""
+        frozen, before = self.index.freeze(), self.index
+        gone = [self.rows.pop() for _ in range(min(meanwhile, len(self.rows)))]
+        come = make_rows(self.rng, count, DIMENSION)
+        self.rows += come
+        changed = [self._changed(number)] if self.rows else []
+        self.index = GalleryIndex.of(frozen, **OPTIONS[self.kind])
+        assert self.index.dead == 0
+        for index in (before, self.index):
+            assert all(index.remove(row.tracklet_id) for row in gone)
+            index.add(come)
+            assert all(index.update(row) for row in changed)
+        queries = self.rng.normal(size=(len(FILTERS), DIMENSION)).astype(np.float32)
+        questions = [Question(query, k, FILTERS[name][0]) for query, name in zip(queries, sorted(FILTERS), strict=True)]
+        assert self.index.search_many(questions) == before.search_many(questions)
 
     @rule()
     def reindex(self) -> None:

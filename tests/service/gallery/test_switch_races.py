@@ -61,9 +61,9 @@ async def put(database: Database, gallery: Gallery, model: str = FIRST) -> tuple
     """Store a tracklet; its id and change number."""
     identifier = uuid.uuid4()
     frames = [FrameRecord(hashlib.sha256(b"").digest(), "image/jpeg", 8, 8, 100)]
-    new = NewTracklet(identifier, "c", None, None, None, None, {}, frames, b"d", model, VECTOR)
+    new = NewTracklet(identifier, "c", None, None, None, None, {}, frames, b"d", {model: VECTOR})
     async with database.transaction() as connection:
-        change, _ = await tracklets.store(connection, gallery.id, new)
+        change, _, _ = await tracklets.store(connection, gallery.id, new)
     return identifier, change
 
 

@@ -1,5 +1,7 @@
 """Every part of a gallery is broken by hand: the difference is named, repair mends it, and searches are as before."""
 
+import os
+import socket
 import threading
 import uuid
 from collections.abc import Iterator
@@ -7,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
+from service.store import tracklets as tracklet_store
 from tests.support import (
     RunningService,
     empty_database,
@@ -88,7 +92,12 @@ def test_a_whole_gallery_is_found_whole_and_repair_changes_nothing(
     assert (checked["tracklets"], checked["index_rows"], checked["frames"], checked["files"]) == (8, 8, 16, 16)
     assert (checked["files_hashed"], checked["described_again"]) == (16, 8)
     assert check(running_service, full=False, sample=0, describe=0)["checked"]["files_hashed"] == 0
-    assert repair(running_service) == {"mended": [], "left": []}
+    process = f"{socket.gethostname()}/{os.getpid()}"
+    assert report["process"] == process
+    index = running_service.service.galleries.find(GALLERY).loaded
+    assert repair(running_service) == {"process": process, "mended": [], "left": []}
+    # It was compared, so it need not be built anew.
+    assert running_service.service.galleries.find(GALLERY).loaded is index
     assert check(running_service)["change"] == 8
 
 
@@ -182,14 +191,14 @@ def test_an_index_that_differs_is_built_anew(
     generation = served.loaded.generation
     served.index.remove(uuid.UUID(ids[3]))
     with running_service.database() as connection:
-        connection.execute("UPDATE tracklets SET identity = 'someone' WHERE id = %s", (ids[5],))
+        connection.execute("UPDATE tracklets SET labels = '{\"n\": 99}' WHERE id = %s", (ids[5],))
     assert found(running_service) == {"index_missing": {ids[3]}, "index_differs": {ids[5]}}
     result = repair(running_service)
     assert kinds(result["mended"]) == {"index_missing": 1, "index_differs": 1}
     assert result["left"] == []
-    assert served.loaded.generation == generation + 1
+    assert served.loaded.generation == generation
     with running_service.database() as connection:
-        connection.execute("UPDATE tracklets SET identity = NULL WHERE id = %s", (ids[5],))
+        connection.execute("UPDATE tracklets SET labels = '{\"n\": 5}' WHERE id = %s", (ids[5],))
     repair(running_service)
 
 
@@ -280,6 +289,29 @@ def test_another_process_hears_of_what_was_mended(postgres, data_folder: Path) -
             wait_until(lambda: found(other) == {})
 
 
+@pytest.mark.parametrize("poll_seconds", [0.2, 600])
+def test_repair_reaches_the_index_of_every_process(postgres, data_folder: Path, poll_seconds: float) -> None:
+    # With so long between two looks, the others hear of it or do not know.
+    values = {"poll_seconds": poll_seconds, "max_lag_seconds": 2 * poll_seconds}
+    with empty_database(postgres) as url:
+        settings = make_settings(data_folder / "data", url, **values)
+        with run_service(settings) as one, run_service(settings) as other:
+            ids = [upload(one, seed, frames=2, gallery=GALLERY)["id"] for seed in range(4)]
+            expected = search(one, ids[0], gallery=GALLERY)["results"]
+            for process, lost in ((one, ids[1]), (other, ids[2])):
+                wait_until(lambda process=process: len(search(process, ids[0], gallery=GALLERY)["results"]) == 3)
+                process.service.galleries.find(GALLERY).index.remove(uuid.UUID(lost))
+            # Nobody sees more than its own; and whoever is free does the job.
+            assert (found(one), found(other)) == ({"index_missing": {ids[1]}}, {"index_missing": {ids[2]}})
+            assert kinds(repair(one)["mended"]) == {"index_missing": 1}
+            for process in (one, other):
+                wait_until(lambda process=process: search(process, ids[0], gallery=GALLERY)["results"] == expected)
+                assert found(process) == {}
+        # What the wrong ones saved before is not believed.
+        with run_service(settings) as one:
+            assert search(one, ids[0], gallery=GALLERY)["results"] == expected
+
+
 def stored_state(running: RunningService, tracklet_id: str) -> tuple[bytes, list[tuple[Any, ...]]]:
     """The descriptor and the frame rows of a tracklet."""
     with running.database() as connection:
@@ -315,6 +347,43 @@ def test_wrong_frame_rows_cost_neither_the_descriptor_nor_the_files(
         places = ", ".join(["%s"] * len(rows[0]))
         for row in rows:
             connection.execute(f"INSERT INTO frames VALUES ({places})", row)
+
+
+def test_a_start_removes_files_that_no_row_names_but_not_where_frame_rows_are_wrong(
+    running_service: RunningService, ids: list[str], before: list[dict[str, Any]]
+) -> None:
+    folder = running_service.data_directory / "frames" / GALLERY
+    settings = make_settings(running_service.data_directory, running_service.database_url)
+    (folder / ("cd" * 32)).write_bytes(b"orphan")
+    with running_service.database() as connection:
+        connection.execute(
+            "UPDATE frames SET position = position + 1 WHERE tracklet_id = %s AND position = 1", (ids[1],)
+        )
+        files = {path.name for path in folder.iterdir()}
+        with capture_logs() as said, run_service(settings):
+            wait_until(lambda: any(one["event"].startswith("frame files without a tracklet") for one in said))
+        (left,) = [one for one in said if one["event"].startswith("frame files without a tracklet")]
+        assert (left["gallery"], left["files"], left["tracklets"]) == (GALLERY, 1, 1)
+        assert {path.name for path in folder.iterdir()} == files
+        connection.execute(
+            "UPDATE frames SET position = position - 1 WHERE tracklet_id = %s AND position = 2", (ids[1],)
+        )
+    with run_service(settings):
+        wait_until(lambda: not (folder / ("cd" * 32)).exists())
+
+
+def test_a_comparison_without_strange_files_waits_for_no_upload(
+    running_service: RunningService, ids: list[str], before: list[dict[str, Any]]
+) -> None:
+    served = running_service.service.galleries.find(GALLERY)
+    assert served is not None
+    with running_service.database() as uploading:
+        uploading.autocommit = False
+        # As an upload in progress has it.
+        key = tracklet_store._FRAMES_LOCK_CLASS + served.id
+        uploading.execute("SELECT pg_advisory_xact_lock_shared(%s)", (key,))
+        assert found(running_service) == {}
+        uploading.rollback()
 
 
 def test_a_snapshot_of_another_gallery_is_named_and_written_again(

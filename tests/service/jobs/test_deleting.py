@@ -50,7 +50,7 @@ def send(client: httpx.Client, gallery: str, seed: int, **metadata: str) -> http
 
 def test_a_process_that_was_not_told_does_not_show_it_any_more(running_service: RunningService) -> None:
     gallery = name()
-    stored = upload(running_service, 1, gallery=gallery, external_id="x")
+    stored = upload(running_service, 1, gallery=gallery, external_id="x", identity="p")
     other = upload(running_service, 2, gallery=gallery)
     assert search(running_service, stored["id"], gallery=gallery)["results"]
     settings = make_settings(running_service.data_directory, running_service.database_url, poll_seconds=3600)
@@ -59,10 +59,16 @@ def test_a_process_that_was_not_told_does_not_show_it_any_more(running_service: 
         # As another process does it, but without a word.
         connection.execute("UPDATE galleries SET deleting = true WHERE name = %s", (gallery,))
         frames = frame_files(pictures(1, 1))
+        both = {"tracklet_id": stored["id"], "other_tracklet_id": other["id"]}
         gone = [
             client.get("/search", params={"query_id": stored["id"], "gallery": gallery}),
             client.post("/search", data={"gallery": gallery}, files=frames),
             client.get(f"/tracklets/{stored['id']}"),
+            client.post("/search/examples", json={"gallery": gallery, "positive": [stored["id"]]}),
+            client.post("/verify", json={"gallery": gallery, **both}),
+            client.get("/identities/proposals", params={"gallery": gallery}),
+            client.get("/search/export", params={"query_id": stored["id"], "gallery": gallery, "format": "csv"}),
+            client.get(f"/tracklets/{stored['id']}/purity"),
             client.get(stored["frame_urls"][0]),
             client.delete(f"/tracklets/{other['id']}"),
             client.get(f"/galleries/{gallery}"),
@@ -78,10 +84,10 @@ def test_a_process_that_was_not_told_does_not_show_it_any_more(running_service: 
         refused = [send(client, gallery, 3), send(client, gallery, 1, external_id="x")]
         refused.append(client.post("/galleries", json={"name": gallery}))
         assert [answer.json()["code"] for answer in refused] == ["gallery_deleting"] * 3
-        assert client.get("/tracklets", params={"gallery": gallery}).json()["items"] == []
+        for path in ("/tracklets", "/identities", "/matches", "/admin/generations"):
+            assert client.get(path, params={"gallery": gallery}).json()["items"] == [], path
         assert gallery not in [one["name"] for one in client.get("/galleries", params={"limit": 500}).json()["items"]]
         assert gallery not in client.get("/admin/models").text
-        assert client.get("/admin/generations", params={"gallery": gallery}).json()["items"] == []
         # Nobody removes it yet; whoever asks for it to be deleted starts that.
         assert wait_for(client, client.delete(f"/galleries/{gallery}").json()["id"])["status"] == "succeeded"
         assert send(client, gallery, 3).status_code == 201

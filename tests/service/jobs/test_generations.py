@@ -1,16 +1,14 @@
 """Generations: a gallery moves to another model and back, under searches, uploads, cancellation and interruption."""
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from service.jobs.reindex import BUILD_LOCK_CLASS
-from tests.service.jobs.weights import make_weights
+from tests.service.jobs.moving import descriptors, ended, generations, run, start
 from tests.support import (
     RunningService,
     empty_database,
@@ -21,71 +19,6 @@ from tests.support import (
     upload,
     wait_until,
 )
-
-ENDED = ("succeeded", "failed", "cancelled")
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Two models: file by id."""
-    folder = tmp_path_factory.mktemp("weights")
-    return {make_weights(folder / f"{seed}.safetensors", seed): folder / f"{seed}.safetensors" for seed in (1, 2)}
-
-
-@pytest.fixture
-def moving(postgres, weights: dict[str, Path]) -> Iterator[RunningService]:
-    """A service on the first model that knows the second one too."""
-    first, second = weights.values()
-    with (
-        reachable_folder() as folder,
-        empty_database(postgres) as url,
-        run_service(make_settings(folder / "data", url, weights=first)) as running,
-    ):
-        with running.client() as client:
-            kind = {"Content-Type": "application/octet-stream"}
-            answer = client.post("/admin/models", content=second.read_bytes(), headers=kind)
-            assert answer.status_code == 201, answer.text
-        yield running
-
-
-@pytest.fixture
-def models(weights: dict[str, Path]) -> tuple[str, str]:
-    """Ids of the first and the second model."""
-    first, second = weights
-    return first, second
-
-
-def start(running: RunningService, method: str, path: str, **body: object) -> str:
-    """Start a job and return where it is."""
-    with running.client() as client:
-        answer = client.request(method, path, **({"json": body} if body else {}))
-    assert answer.status_code == 202, answer.text
-    return answer.headers["location"]
-
-
-def ended(running: RunningService, location: str) -> dict[str, Any]:
-    """The job, once it is over."""
-    with running.client() as client:
-        wait_until(lambda: client.get(location).json()["status"] in ENDED)
-        return client.get(location).json()
-
-
-def run(running: RunningService, method: str, path: str, **body: object) -> dict[str, Any]:
-    """Start a job, wait for its end, and return it."""
-    return ended(running, start(running, method, path, **body))
-
-
-def generations(running: RunningService) -> list[dict[str, Any]]:
-    """All generations, newest first."""
-    with running.client() as client:
-        return client.get("/admin/generations").json()["items"]
-
-
-def descriptors(running: RunningService, model_id: str) -> dict[str, str]:
-    """Which transaction wrote the descriptor of each tracklet."""
-    with running.database() as connection:
-        rows = connection.execute("SELECT tracklet_id, xmin FROM descriptors WHERE model_id = %s", (model_id,))
-        return {str(tracklet): str(transaction) for tracklet, transaction in rows.fetchall()}
 
 
 class Constantly:

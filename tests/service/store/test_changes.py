@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import psycopg
 import pytest
+from sqlalchemy import text
 
 from service.errors import GalleryMoved
 from service.gallery.building import build_index
@@ -15,6 +16,7 @@ from service.store import galleries, generations, migrate, models, tracklets
 from service.store.database import Database, conninfo
 from service.store.embedded import EmbeddedPostgres
 from service.store.galleries import Gallery
+from service.store.generations import Generation
 from service.store.models import ModelRecord
 from service.store.tracklets import FrameRecord, NewTracklet
 from tests.support import empty_database
@@ -22,6 +24,8 @@ from tests.support import empty_database
 pytestmark = pytest.mark.anyio
 
 MODEL = "a" * 64
+OTHER = "b" * 64
+VECTOR = b"\0\0\x80?\0\0\0\0"
 
 
 @pytest.fixture
@@ -54,8 +58,7 @@ def new_tracklet(**values: object) -> NewTracklet:
             "labels": {},
             "frames": [FrameRecord(b"h" * 32, "image/jpeg", 8, 8, 100)],
             "frames_digest": b"d",
-            "model_id": MODEL,
-            "vector": b"\0\0\x80?\0\0\0\0",
+            "descriptors": {MODEL: VECTOR},
             **values,
         }
     )
@@ -79,7 +82,7 @@ async def test_a_late_committer_gets_the_later_number_although_it_began_first(
     async def fast() -> int:
         await began.wait()
         async with database.transaction() as connection:
-            number, _ = await tracklets.store(connection, gallery.id, late)
+            number, _, _ = await tracklets.store(connection, gallery.id, late)
         other_done.set()
         return number
 
@@ -149,7 +152,7 @@ async def test_an_added_tracklet_that_was_deleted_since_comes_without_a_row(
     async with database.transaction() as connection:
         await tracklets.store(connection, gallery.id, tracklet)
     async with database.transaction() as connection:
-        deleted = await tracklets.remove(connection, tracklet.id)
+        deleted = await tracklets.remove(connection, tracklet.id, "test")
     assert deleted is not None
     assert deleted.change == 2
     async with database.transaction() as connection:
@@ -190,6 +193,77 @@ async def test_an_upload_described_by_a_model_that_no_longer_serves_is_not_store
         assert (await galleries.get_state(connection, gallery.id)).change == 0
 
 
+async def joining(database: Database, gallery: Gallery) -> Generation:
+    """A generation of the gallery under the other model, which nobody is told of yet."""
+    async with database.transaction() as connection:
+        await models.register(connection, ModelRecord(OTHER, 2, {}, {}, {}))
+        return await generations.add(connection, gallery.id, OTHER)
+
+
+async def put(database: Database, gallery: Gallery, *described_by: str) -> int:
+    """Store a tracklet with descriptors of these models; its change number."""
+    async with database.transaction() as connection:
+        new = new_tracklet(descriptors=dict.fromkeys(described_by, VECTOR))
+        return (await tracklets.store(connection, gallery.id, new))[0]
+
+
+async def test_an_upload_brings_descriptors_of_the_serving_and_of_the_joining_generation_and_no_others(
+    database: Database, gallery: Gallery
+) -> None:
+    generation = await joining(database, gallery)
+    assert await put(database, gallery, MODEL) == 1
+    with pytest.raises(GalleryMoved):
+        await put(database, gallery, MODEL, OTHER)
+    async with database.transaction() as connection:
+        await generations.join(connection, generation)
+        assert (await galleries.get_state(connection, gallery.id)).models == {MODEL, OTHER}
+    with pytest.raises(GalleryMoved):
+        await put(database, gallery, MODEL)
+    assert await put(database, gallery, MODEL, OTHER) == 2
+    async with database.transaction() as connection:
+        await generations.leave(connection, generation)
+        assert (await galleries.get_state(connection, gallery.id)).models == {MODEL}
+    assert await put(database, gallery, MODEL) == 3
+    async with database.transaction() as connection:
+        await generations.join(connection, generation)
+        await generations.activate(connection, generation)
+        assert (await galleries.get_state(connection, gallery.id)).models == {OTHER}
+    assert await put(database, gallery, OTHER) == 4
+    async with database.reading() as connection:
+        assert await change_store.count_described(connection, gallery.id, MODEL) == 3
+        assert await change_store.count_described(connection, gallery.id, OTHER) == 2
+
+
+async def test_a_purge_takes_the_note_that_a_generation_is_joining_with_it(
+    database: Database, gallery: Gallery
+) -> None:
+    generation = await joining(database, gallery)
+    async with database.transaction() as connection:
+        await generations.join(connection, generation)
+    async with database.transaction() as connection:
+        assert await generations.remove(connection, generation)
+    assert await put(database, gallery, MODEL) == 1
+
+
+@pytest.mark.parametrize("made_meanwhile", [False, True])
+async def test_an_upload_that_waits_for_the_row_learns_what_joined_meanwhile(
+    database: Database, gallery: Gallery, made_meanwhile: bool
+) -> None:
+    generation = None if made_meanwhile else await joining(database, gallery)
+    async with database.transaction() as first:
+        if generation is None:
+            await models.register(first, ModelRecord(OTHER, 2, {}, {}, {}))
+            generation = await generations.add(first, gallery.id, OTHER)
+        await generations.join(first, generation)
+        waiting = asyncio.create_task(put(database, gallery, MODEL))
+        async with database.reading() as other, asyncio.timeout(10):
+            while not await other.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    with pytest.raises(GalleryMoved):
+        await waiting
+    assert await put(database, gallery, MODEL, OTHER) == 1
+
+
 async def test_a_change_and_a_switch_are_announced_when_they_are_committed(
     database: Database, gallery: Gallery
 ) -> None:
@@ -224,7 +298,7 @@ async def test_copied_rows_equal_those_that_changes_bring(database: Database, ga
     moment = datetime(2026, 11, 23, 8, 15, 0, 123456, UTC)
     rows = [
         new_tracklet(identity="Ann", labels={"bag": True, "n": 1.5}, started_at=moment, ended_at=moment),
-        new_tracklet(camera="päron", vector=b"\0\0\xc0\x7f\n\t\\\0"),
+        new_tracklet(camera="päron", descriptors={MODEL: b"\0\0\xc0\x7f\n\t\\\0"}),
         *(new_tracklet() for _ in range(250)),
     ]
     for row in rows:

@@ -1,8 +1,10 @@
 """Migrations go up and down, and several services may start at once."""
 
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
+import pytest
 
 from service.store import migrate
 from service.store.database import conninfo
@@ -36,3 +38,77 @@ def test_services_that_start_at_once_migrate_one_after_another(database_url: str
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(lambda _: migrate.upgrade(database_url), range(4)))
     migrate.check(database_url)
+
+
+TRACKLETS = [("a", "Ann", 1), ("a", "Ann", 2), ("a", "Bea", 3), ("a", None, 4), ("b", "Ann", 5)]
+"""Gallery, identity and number of tracklets that were stored before identities were rows."""
+
+
+@pytest.fixture
+def filled_url(database_url: str) -> str:
+    """A database as it was before identities were rows, with tracklets in it."""
+    migrate.upgrade(database_url, "0002")
+    with psycopg.connect(conninfo(database_url)) as connection:
+        galleries = {}
+        for name in ("a", "b"):
+            row = connection.execute("INSERT INTO galleries (name) VALUES (%s) RETURNING id", (name,)).fetchone()
+            row += connection.execute(
+                "INSERT INTO cameras (gallery_id, name) VALUES (%s, 'c') RETURNING id", row
+            ).fetchone()
+            galleries[name] = row
+        for gallery, identity, number in TRACKLETS:
+            gallery_id, camera_id = galleries[gallery]
+            connection.execute(
+                "INSERT INTO tracklets (id, gallery_id, camera_id, frames_digest, identity, labels, frame_count)"
+                " VALUES (%s, %s, %s, '', %s, '{}', 1)",
+                (uuid.UUID(int=number), gallery_id, camera_id, identity),
+            )
+    return database_url
+
+
+def test_names_that_tracklets_have_become_identities_with_a_history(filled_url: str) -> None:
+    migrate.upgrade(filled_url)
+    with psycopg.connect(conninfo(filled_url)) as connection:
+        found = connection.execute(
+            "SELECT galleries.name, identities.name, kind, tracklet_ids FROM identities"
+            " JOIN galleries ON galleries.id = gallery_id JOIN identity_events ON identity_id = identities.id"
+            " ORDER BY 1, 2"
+        ).fetchall()
+        assert found == [
+            ("a", "Ann", "created", [uuid.UUID(int=1), uuid.UUID(int=2)]),
+            ("a", "Bea", "created", [uuid.UUID(int=3)]),
+            ("b", "Ann", "created", [uuid.UUID(int=5)]),
+        ]
+        connection.execute("UPDATE identities SET name = 'Anna' WHERE name = 'Ann'")
+        renamed = connection.execute("SELECT count(*) FROM tracklets WHERE identity = 'Anna'").fetchone()
+        assert renamed == (3,)
+        with pytest.raises(psycopg.errors.ForeignKeyViolation), connection.transaction():
+            connection.execute("UPDATE tracklets SET identity = 'nobody has made this one'")
+
+
+def test_the_way_back_from_identities_keeps_the_names_and_every_change_number(filled_url: str) -> None:
+    migrate.upgrade(filled_url)
+    with psycopg.connect(conninfo(filled_url)) as connection:
+        connection.execute(
+            "INSERT INTO changes (gallery_id, number, kind, tracklet_id)"
+            " SELECT min(id), 1, 'updated', %s FROM galleries",
+            (uuid.UUID(int=1),),
+        )
+    migrate.downgrade(filled_url, "0002")
+    with psycopg.connect(conninfo(filled_url)) as connection:
+        names = connection.execute("SELECT identity FROM tracklets ORDER BY id").fetchall()
+        assert [name for (name,) in names] == [identity for _, identity, _ in TRACKLETS]
+        assert connection.execute("SELECT number, kind FROM changes").fetchall() == [(1, "added")]
+    migrate.upgrade(filled_url)
+    migrate.check(filled_url)
+
+
+def test_a_gallery_goes_with_its_identities(filled_url: str) -> None:
+    migrate.upgrade(filled_url)
+    with psycopg.connect(conninfo(filled_url)) as connection:
+        connection.execute(
+            "UPDATE identities SET merged_into = kept.id FROM identities AS kept"
+            " WHERE kept.name = 'Bea' AND identities.name = 'Ann' AND identities.gallery_id = kept.gallery_id"
+        )
+        connection.execute("DELETE FROM galleries WHERE name = 'a'")
+        assert connection.execute("SELECT count(*) FROM identity_events").fetchone() == (1,)

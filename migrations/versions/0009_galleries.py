@@ -6,8 +6,8 @@ A job outlives its gallery: it keeps the gallery's name. A descriptor says of ho
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0009"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 

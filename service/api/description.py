@@ -1,0 +1,114 @@
+"""What FastAPI does not write into the OpenAPI document by itself: errors of every operation, headers, links, examples.
+
+All of it follows from what is there, so that a new endpoint needs nothing but its own `responses`.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from service.api.examples import EXAMPLES
+from service.api.problems import Problem, problems
+
+Document = dict[str, Any]
+
+_ANYWHERE = (414, 500)
+_WITH_KEY = (429,)
+_JOB_LINKS = {"getJob": {"job_id": "$response.body#/id"}, "cancelJob": {"job_id": "$response.body#/id"}}
+# What is created may be a parameter of other operations than those below its own address.
+_MORE_LINKS = {"createTracklet": {"searchByTracklet": {"query_id": "$response.body#/id"}}}
+_PROBLEM_TYPE = "application/problem+json"
+
+_HEADERS = {
+    "X-Request-ID": ("string", "Names the request in the service's log."),
+    "Retry-After": ("integer", "Seconds after which to ask (again)."),
+    "Location": ("string", "The address of what was made, or of the job."),
+    "RateLimit": (
+        "string",
+        "What the key may still send, where it has a limit (draft-ietf-httpapi-ratelimit-headers).",
+    ),
+    "RateLimit-Policy": ("string", "The key's limit."),
+}
+
+
+def complete(document: Document) -> Document:
+    """Add all of it to FastAPI's document, in place."""
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas.update(problem.pop("$defs", {}))
+    schemas["Problem"] = problem
+    for name, schema in schemas.items():
+        if "examples" not in schema and (example := _example(name, schema, schemas)) is not None:
+            schema["examples"] = [example]
+    document["components"]["headers"] = {
+        name: {"schema": {"type": kind}, "description": said} for name, (kind, said) in _HEADERS.items()
+    }
+    for path, _, operation in _operations(document):
+        _add_errors(operation)
+        _add_headers(operation)
+        _add_links(document, path, operation)
+    return document
+
+
+def _operations(document: Document) -> Iterator[tuple[str, str, Document]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield path, method, operation
+
+
+def _example(name: str, schema: Document, schemas: Document) -> Document | None:
+    """The schema's own example, or for a page of a list one with a single item."""
+    if name in EXAMPLES:
+        return EXAMPLES[name]
+    reference = schema.get("properties", {}).get("items", {}).get("items", {}).get("$ref")
+    if reference is None:
+        return None
+    item = reference.rpartition("/")[2]
+    example = next(iter(schemas[item].get("examples", [])), None) or _example(item, schemas[item], schemas)
+    return None if example is None else {"items": [example], "next_cursor": None}
+
+
+def _add_errors(operation: Document) -> None:
+    statuses = _ANYWHERE + (_WITH_KEY if operation.get("security") else ())
+    responses = operation["responses"]
+    for status, response in problems(*statuses).items():
+        responses.setdefault(str(status), response)
+    operation["responses"] = {status: responses[status] for status in sorted(responses)}
+
+
+def _add_headers(operation: Document) -> None:
+    for status, response in operation["responses"].items():
+        names = ["X-Request-ID"]
+        if status in ("202", "429", "503"):
+            names.append("Retry-After")
+        if status in ("201", "202"):
+            names.append("Location")
+        if operation.get("security") and status not in ("401", "414"):
+            names += ["RateLimit", "RateLimit-Policy"]
+        headers = response.setdefault("headers", {})
+        for name in names:
+            headers.setdefault(name, {"$ref": f"#/components/headers/{name}"})
+
+
+def _add_links(document: Document, path: str, operation: Document) -> None:
+    """From the answer that something was made to every operation on it, and to the job that makes it."""
+    responses = operation["responses"]
+    links: dict[str, dict[str, str]] = {}
+    if "202" in responses and _answers_job(responses["202"]):
+        links |= {name: parameters for name, parameters in _JOB_LINKS.items() if name != operation["operationId"]}
+    elif "201" in responses:
+        for below, _, other in _operations(document):
+            first = below.removeprefix(f"{path}/").partition("/")[0]
+            if below.startswith(f"{path}/{{") and first.endswith("}"):
+                named = first.strip("{}")
+                links[other["operationId"]] = {named: f"$response.body#/{'name' if named == 'name' else 'id'}"}
+        links |= _MORE_LINKS.get(operation["operationId"], {})
+    for status in ("200", "201", "202"):
+        if links and status in responses:
+            responses[status]["links"] = {
+                name: {"operationId": name, "parameters": dict(parameters)} for name, parameters in links.items()
+            }
+
+
+def _answers_job(response: Document) -> bool:
+    schema = response.get("content", {}).get("application/json", {}).get("schema", {})
+    return bool(schema.get("$ref", "").endswith("/JobAnswer"))

@@ -1,0 +1,250 @@
+"""Identities, their history and decisions about pairs, as they go over the wire."""
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from service.api.schemas import thumbnail_url
+from service.api.values import Cursor, GalleryName, Label, Schema, Text
+from service.store.identities import IdentityRecord, SeenBy
+from service.store.identity_events import EventKind, IdentityEvent
+from service.store.tracklets import StoredTracklet
+
+_AN_ID = "72233e4c-fe6e-4840-9ad0-e6d99d217bc4"
+MOST_TRACKLETS = 1000
+"""Tracklets in one request."""
+
+
+class NewIdentity(Schema):
+    """An identity to make."""
+
+    gallery: GalleryName = "default"
+    name: Text
+    tracklet_ids: list[uuid.UUID] = Field(default=[], max_length=MOST_TRACKLETS, description="Its first tracklets.")
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Ann", "tracklet_ids": [_AN_ID]}]})
+
+
+class IdentityChange(Schema):
+    """What to change of an identity."""
+
+    name: Text
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Ann Example"}]})
+
+
+class Assignment(Schema):
+    """Tracklets to give to an identity."""
+
+    tracklet_ids: list[uuid.UUID] = Field(min_length=1, max_length=MOST_TRACKLETS)
+    move: bool = Field(default=False, description="Also tracklets of other identities; without it they are a conflict.")
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"tracklet_ids": [_AN_ID]}]})
+
+
+class Merge(Schema):
+    """The identity that goes into the one in the path."""
+
+    from_id: uuid.UUID = Field(description="Its tracklets move to the identity in the path, which is kept.")
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"from_id": _AN_ID}]})
+
+
+class Unmerge(Schema):
+    """The merge to undo."""
+
+    event_id: int = Field(ge=1, le=2**63 - 1, description="`id` of an event `merged` in the history.")
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"event_id": 7}]})
+
+
+class TrackletChange(Schema):
+    """What to change of a tracklet; what is left out stays."""
+
+    labels: dict[Text, Label] | None = Field(default=None, description="In the place of all labels that it has.")
+    identity: Text | None = Field(
+        default=None, description="Its identity by name, made by its first use; null: it has none any more."
+    )
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"labels": {"direction": "out"}, "identity": "Ann"}]})
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> "TrackletChange":
+        if not self.model_fields_set:
+            raise ValueError("nothing is to be changed: give labels, identity, or both")
+        if "labels" in self.model_fields_set and self.labels is None:
+            raise ValueError("labels: must be an object; {} takes them all away")
+        return self
+
+
+class IdentityListParameters(Schema):
+    """Options of a list of identities."""
+
+    gallery: GalleryName = "default"
+    merged: bool = Field(default=False, description="`true`: also those that were merged into others.")
+    limit: int = Field(default=100, ge=1, le=500)
+    cursor: Cursor | None = None
+
+
+class PageParameters(Schema):
+    """Options of a list."""
+
+    limit: int = Field(default=100, ge=1, le=500)
+    cursor: Cursor | None = None
+
+
+class Identity(BaseModel):
+    """An identity of a gallery."""
+
+    id: uuid.UUID
+    gallery: str
+    name: str
+    tracklets: int = Field(description="How many tracklets it has.")
+    merged_into: uuid.UUID | None = Field(description="The identity that it went into; it has no tracklets then.")
+    version: int
+    created_at: datetime
+
+    @classmethod
+    def of(cls, stored: IdentityRecord) -> "Identity":
+        """As the database has it."""
+        return cls(**_summary(stored))
+
+
+class SeenByCamera(BaseModel):
+    """What one camera saw of an identity."""
+
+    camera_id: str
+    tracklets: int
+    first_seen: datetime | None
+    last_seen: datetime | None
+
+
+class IdentityDetails(Identity):
+    """An identity: which cameras saw it, from when to when, and the tracklet that is most typical of it."""
+
+    cameras: list[SeenByCamera]
+    first_seen: datetime | None
+    last_seen: datetime | None
+    thumbnail_url: str | None = Field(description="Of the tracklet nearest to the mean of its descriptors.")
+
+    @classmethod
+    def of_all(cls, stored: IdentityRecord, cameras: list[SeenBy], typical: StoredTracklet | None) -> "IdentityDetails":
+        """With what the database says of its tracklets, and the most typical one."""
+        return cls(
+            **_summary(stored),
+            cameras=[
+                SeenByCamera(
+                    camera_id=seen.camera,
+                    tracklets=seen.tracklets,
+                    first_seen=seen.first_seen,
+                    last_seen=seen.last_seen,
+                )
+                for seen in cameras
+            ],
+            first_seen=min((seen.first_seen for seen in cameras if seen.first_seen is not None), default=None),
+            last_seen=max((seen.last_seen for seen in cameras if seen.last_seen is not None), default=None),
+            thumbnail_url=None if typical is None else thumbnail_url(typical),
+        )
+
+
+class IdentityPage(BaseModel):
+    """Identities, newest first."""
+
+    items: list[Identity]
+    next_cursor: str | None
+
+
+class Event(BaseModel):
+    """Something that somebody did to an identity."""
+
+    id: int
+    kind: EventKind
+    identity_id: uuid.UUID
+    other_id: uuid.UUID | None = Field(description="Of a merge, and its undoing: the identity that is not kept.")
+    tracklet_ids: list[uuid.UUID] = Field(description="Those it was given, those it lost, or those that a merge moved.")
+    details: dict[str, Any]
+    done_by: str = Field(description="The name of the key.")
+    at: datetime
+
+    @classmethod
+    def of(cls, event: IdentityEvent) -> "Event":
+        """As the database has it."""
+        return cls(
+            id=event.id,
+            kind=event.kind,
+            identity_id=event.identity_id,
+            other_id=event.other_id,
+            tracklet_ids=event.tracklet_ids,
+            details=event.details,
+            done_by=event.done_by,
+            at=event.at,
+        )
+
+
+class EventPage(BaseModel):
+    """Events, newest first."""
+
+    items: list[Event]
+    next_cursor: str | None
+
+
+class Merged(BaseModel):
+    """The identity that was kept, and the event to undo."""
+
+    identity: Identity
+    event_id: int
+
+
+class UnmergedAnswer(BaseModel):
+    """The identity that stands for itself again, and what became of the tracklets that the merge had moved."""
+
+    identity: Identity
+    restored: list[uuid.UUID] = Field(description="They are its tracklets again.")
+    elsewhere: list[uuid.UUID] = Field(description="Somebody assigned or unassigned them since: they stay.")
+    gone: list[uuid.UUID] = Field(description="They were deleted since.")
+
+
+class Appearance(BaseModel):
+    """One tracklet of an identity."""
+
+    tracklet_id: uuid.UUID
+    camera_id: str
+    started_at: datetime | None
+    ended_at: datetime | None
+    external_id: str | None
+    frame_count: int
+    thumbnail_url: str
+
+    @classmethod
+    def of(cls, stored: StoredTracklet) -> "Appearance":
+        """As the database has it."""
+        return cls(
+            tracklet_id=stored.id,
+            camera_id=stored.camera,
+            started_at=stored.started_at,
+            ended_at=stored.ended_at,
+            external_id=stored.external_id,
+            frame_count=stored.frame_count,
+            thumbnail_url=thumbnail_url(stored),
+        )
+
+
+class AppearancePage(BaseModel):
+    """Appearances in order of time; those without a time come last."""
+
+    items: list[Appearance]
+    next_cursor: str | None
+
+
+def _summary(stored: IdentityRecord) -> dict[str, Any]:
+    return {
+        "id": stored.id,
+        "gallery": stored.gallery,
+        "name": stored.name,
+        "tracklets": stored.tracklets,
+        "merged_into": stored.merged_into,
+        "version": stored.version,
+        "created_at": stored.created_at,
+    }

@@ -1,0 +1,66 @@
+"""Matches: confirm or reject one, list what was decided, take a decision back."""
+
+import uuid
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+
+from service.api.creating import CreatingRoute
+from service.api.cursors import decode_cursor, encode_cursor
+from service.api.dependencies import ReadKey, ServiceDep, WriteKey, single_valued
+from service.api.json_body import json_body, read_json
+from service.api.match_schemas import DecidedMatches, Match, MatchListParameters, MatchPage, NewMatch
+from service.api.problems import problems
+from service.identities import matching
+from service.store import matches
+
+router = APIRouter(
+    prefix="/matches", tags=["identities"], dependencies=[Depends(single_valued)], route_class=CreatingRoute
+)
+
+
+@router.post(
+    "",
+    operation_id="decideMatch",
+    status_code=201,
+    responses=problems(401, 403, 404, 409, 413, 415, 422, 503),
+    openapi_extra=json_body(NewMatch),
+)
+async def decide_match(request: Request, caller: WriteKey, service: ServiceDep) -> DecidedMatches:
+    """Confirm or reject that a tracklet is the person of another one, or of an identity.
+
+    `same` puts both into one identity, a new one where neither has one. `different` is kept: no proposal has both. An
+    earlier decision about the same pair is replaced.
+    """
+    body = await read_json(request, NewMatch)
+    if body.other_tracklet_id is not None:
+        decided = await matching.of_tracklets(
+            service.identities, body.gallery, body.tracklet_id, body.other_tracklet_id, body.verdict, caller
+        )
+    else:
+        assert body.identity_id is not None
+        decided = await matching.with_identity(
+            service.identities, body.gallery, body.tracklet_id, body.identity_id, body.verdict, caller
+        )
+    return DecidedMatches(identity_id=decided.identity_id, items=[Match.of(match) for match in decided.matches])
+
+
+@router.get("", operation_id="listMatches", responses=problems(401, 403, 422, 503))
+async def list_matches(
+    parameters: Annotated[MatchListParameters, Query()], caller: ReadKey, service: ServiceDep
+) -> MatchPage:
+    """List what was decided in a gallery, newest first."""
+    before = decode_cursor(parameters.cursor) if parameters.cursor is not None else None
+    async with service.database.reading() as connection:
+        page = await matches.list_page(connection, parameters.gallery, parameters.verdict, parameters.limit + 1, before)
+    shown = page[: parameters.limit]
+    return MatchPage(
+        items=[Match.of(match) for match in shown],
+        next_cursor=encode_cursor(shown[-1].at, shown[-1].id) if len(page) > len(shown) else None,
+    )
+
+
+@router.delete("/{match_id}", operation_id="undoMatch", status_code=204, responses=problems(401, 403, 404, 422, 503))
+async def undo_match(match_id: uuid.UUID, caller: WriteKey, service: ServiceDep) -> None:
+    """Take a decision back. What `same` put together comes apart again, unless somebody moved it since."""
+    await matching.undo(service.identities, match_id, caller)

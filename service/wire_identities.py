@@ -1,0 +1,156 @@
+"""Identities and decisions as the client sees them. Fields that a newer service adds are ignored."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
+
+
+class Identity(_Answer):
+    """A person of a gallery; one that was merged into another has no tracklets."""
+
+    id: str
+    gallery: str
+    name: str
+    tracklets: int
+    merged_into: str | None = None
+    version: int
+    created_at: datetime
+
+
+class IdentityPage(_Answer):
+    """One page of a list of identities, newest first."""
+
+    items: list[Identity]
+    next_cursor: str | None = None
+
+
+class SeenByCamera(_Answer):
+    """What one camera saw of an identity."""
+
+    camera_id: str
+    tracklets: int
+    first_seen: datetime | None = None
+    last_seen: datetime | None = None
+
+
+class IdentityDetails(Identity):
+    """An identity, the cameras that saw it, and the picture that is most typical of it."""
+
+    cameras: list[SeenByCamera] = []
+    first_seen: datetime | None = None
+    last_seen: datetime | None = None
+    thumbnail_url: str | None = None
+
+
+class IdentityEvent(_Answer):
+    """Something that somebody did to an identity."""
+
+    id: int
+    kind: str
+    identity_id: str
+    other_id: str | None = None
+    tracklet_ids: list[str] = []
+    details: dict[str, Any] = {}
+    done_by: str
+    at: datetime
+
+
+class IdentityEventPage(_Answer):
+    """One page of a history, newest first."""
+
+    items: list[IdentityEvent]
+    next_cursor: str | None = None
+
+
+class Merged(_Answer):
+    """The identity that was kept, and the event that undoing the merge names."""
+
+    identity: Identity
+    event_id: int
+
+
+class Unmerged(_Answer):
+    """The identity that stands for itself again, and what became of the tracklets that the merge had moved."""
+
+    identity: Identity
+    restored: list[str]
+    elsewhere: list[str]
+    gone: list[str]
+
+
+class Appearance(_Answer):
+    """One tracklet of an identity."""
+
+    tracklet_id: str
+    camera_id: str
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    external_id: str | None = None
+    frame_count: int
+    thumbnail_url: str | None = None
+
+
+class AppearancePage(_Answer):
+    """One page of appearances, in order of time."""
+
+    items: list[Appearance]
+    next_cursor: str | None = None
+
+
+class LikelyIdentity(_Answer):
+    """A known identity that a cluster is like."""
+
+    identity_id: str
+    name: str
+    similarity: float
+
+
+class ProposedIdentity(_Answer):
+    """Tracklets that may be one person, the most typical one first."""
+
+    tracklet_ids: list[str]
+    similarity: float | None = None
+    like: LikelyIdentity | None = None
+    thumbnail_url: str | None = None
+
+
+class Proposals(_Answer):
+    """Proposals, the largest first; nothing was changed."""
+
+    gallery: str
+    model_id: str
+    generation: int
+    threshold: float
+    tracklets: int
+    found: int
+    items: list[ProposedIdentity]
+
+
+class MatchDecision(_Answer):
+    """What somebody decided of two tracklets."""
+
+    id: str
+    gallery: str
+    tracklet_ids: list[str]
+    verdict: Literal["same", "different"]
+    decided_by: str
+    at: datetime
+
+
+class DecidedMatches(_Answer):
+    """Decisions that were written down, and the identity that `same` put the tracklets into."""
+
+    identity_id: str | None = None
+    items: list[MatchDecision]
+
+
+class MatchPage(_Answer):
+    """One page of a list of decisions, newest first."""
+
+    items: list[MatchDecision]
+    next_cursor: str | None = None

@@ -1,0 +1,116 @@
+"""The service does what its description says, also for requests that nobody thought of, one after the other."""
+
+import subprocess
+import sys
+import uuid
+from collections import Counter
+from itertools import count
+from pathlib import Path
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis import Case, Response
+from schemathesis.checks import not_a_server_error
+from schemathesis.core import NotSet
+from schemathesis.generation.stateful import APIStateMachine
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.support import RunningService, frame_files, pictures, upload
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+
+
+def machine(running: RunningService, seen: Counter[tuple[str, int]]) -> type[APIStateMachine]:
+    """Requests that follow from one another by the description's links, each answer compared with the description."""
+    description = schemathesis.openapi.from_url(f"{running.url}/openapi.json")
+    with running.client() as client:
+        own = {key["id"] for key in client.get("/admin/keys").json()["items"]}
+
+    uploads = count()
+
+    class Machine(description.as_state_machine()):  # type: ignore[misc]
+        def before_call(self, case: Case) -> None:
+            # In place of the made-up ones that a stranger would send.
+            case.headers["Authorization"] = f"Bearer {running.admin_key}"
+            # It may do everything but saw off the branch that it sits on.
+            if case.path_parameters and case.path_parameters.get("key_id") in own:
+                case.path_parameters["key_id"] = str(uuid.uuid4())
+
+        def get_call_kwargs(self, case: Case) -> dict[str, object]:
+            # It cannot make up images: of uploads, the first of every three is one that is stored.
+            if case.operation.label != "POST /tracklets" or (number := next(uploads)) % 3:
+                return {}
+            case.body = NotSet()
+            return {"data": {"metadata": '{"camera_id": "c1"}'}, "files": frame_files(pictures(number, 1))}
+
+        def validate_response(self, response: Response, case: Case, **_: object) -> None:
+            seen[case.operation.label, response.status_code] += 1
+            case.validate_response(response, checks=CHECKS)
+
+    return Machine
+
+
+def play(running: RunningService, examples: int, steps: int) -> Counter[tuple[str, int]]:
+    """Play `examples` sequences of requests; how often each operation answered each status."""
+    seen: Counter[tuple[str, int]] = Counter()
+    machine(running, seen).run(
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            phases=(Phase.generate,),
+            suppress_health_check=list(HealthCheck),
+        )
+    )
+    with running.client() as client:
+        assert client.get("/readyz").status_code == 200
+    return seen
+
+
+def test_sequences_of_requests_are_answered_as_described(running_service: RunningService) -> None:
+    upload(running_service, seed=1)
+    seen = play(running_service, examples=8, steps=8)
+    # It leaves the key out now and then, on purpose; the key itself must outlive the play.
+    assert 2 * sum(times for (_, status), times in seen.items() if status == 401) < seen.total()
+    # Links reach what is there, instead of ids that nobody has.
+    assert any("{" in operation and status in (200, 202, 204) for operation, status in seen), seen
+    assert len({operation for operation, _ in seen}) > 10
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_many_sequences_of_requests_are_answered_as_described(running_service: RunningService) -> None:
+    upload(running_service, seed=1)
+    seen = play(running_service, examples=100, steps=12)
+    assert seen["GET /jobs/{job_id}", 200]
+    assert seen["GET /admin/keys/{key_id}", 200]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_single_requests_are_answered_as_described(running_service: RunningService, tmp_path: Path) -> None:
+    upload(running_service, seed=1, external_id="one")
+    command = [sys.executable, "-m", "schemathesis.cli", "run", f"{running_service.url}/openapi.json"]
+    command += ["--header", f"Authorization: Bearer {running_service.admin_key}"]
+    command += ["--checks", ",".join(check.__name__ for check in CHECKS)]
+    command += ["--phases", "examples,coverage,fuzzing", "--mode", "all"]
+    command += ["--max-examples", "15", "--seed", "1", "--generation-deterministic"]
+    command += ["--suppress-health-check", "all", "--request-timeout", "20", "--no-color"]
+    finished = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=800, check=False)
+    assert finished.returncode == 0, finished.stdout[-8000:] + finished.stderr[-2000:]
+    with running_service.client() as client:
+        assert client.get("/readyz").status_code == 200

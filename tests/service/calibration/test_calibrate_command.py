@@ -1,0 +1,90 @@
+"""`tfclip calibrate` and `tfclip calibrations` against a running service."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import structlog
+from typer.testing import CliRunner, Result
+
+from model.cli import build_app
+from model.data.scene import write_scene
+from tests.service.calibration.people import World, store
+from tests.support import ADMIN_KEY, RunningService, search
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _silent_service() -> None:
+    """The service under test logs from this process; what the runner captures must be the command's alone."""
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.fixture(scope="module")
+def query(running_service: RunningService) -> str:
+    world, rng = World(), np.random.default_rng(1)
+    vectors = world.seen(world.people(40, rng), 3, rng).reshape(-1, world.dimension)
+    return store(running_service, "yard", vectors, [f"p{n // 3}" for n in range(120)])[0]
+
+
+def tfclip(running: RunningService, *arguments: object) -> Result:
+    environment = {"TFCLIP_URL": running.url, "TFCLIP_API_KEY": ADMIN_KEY}
+    return CliRunner().invoke(build_app(), [str(argument) for argument in arguments], env=environment)
+
+
+def test_calibrate_prints_one_document_and_search_says_the_decision(
+    running_service: RunningService, query: str
+) -> None:
+    done = tfclip(running_service, "calibrate", "--gallery", "yard", "--match-fpir", 0.05, "--strangers", "--json")
+    assert done.exit_code == 0, done.output
+    made = json.loads(done.stdout)
+    assert (made["unlabelled"], made["decisions"]["match"]["target_fpir"]) == ("strangers", 0.05)
+    found = tfclip(running_service, "search", query, "--gallery", "yard", "-k", 2)
+    assert "probability" in found.stdout
+    expected = search(running_service, query, gallery="yard")["decision"]
+    assert expected in ("match", "possible")
+    assert f"decision: {expected}" in found.stdout
+    listed = json.loads(tfclip(running_service, "calibrations", "list", "--gallery", "yard", "--json").stdout)
+    assert listed["items"] == [made]
+    shown = tfclip(running_service, "calibrations", "show", "--gallery", "yard")
+    assert f"calibration {made['id']}: 120 searches by 40 people" in shown.stdout
+    assert tfclip(running_service, "calibrations", "delete", made["id"]).exit_code == 0
+    gone = tfclip(running_service, "calibrations", "show", "--gallery", "yard")
+    assert (gone.exit_code, gone.stderr.count("\n")) == (2, 1)
+    assert "not calibrated" in gone.stderr
+
+
+def test_an_empty_gallery_ends_the_command_with_the_reason(running_service: RunningService) -> None:
+    failed = tfclip(running_service, "calibrate")
+    assert failed.exit_code == 2
+    assert "is empty" in failed.stderr
+
+
+@pytest.mark.parametrize("options", [[], ["--reference-gallery", "default"]], ids=["unnamed", "its own"])
+def test_a_folder_goes_into_a_gallery_of_its_own(
+    running_service: RunningService, tmp_path: Path, options: list[str]
+) -> None:
+    refused = tfclip(running_service, "calibrate", "--root", tmp_path, *options)
+    assert refused.exit_code == 2
+    assert "another gallery" in refused.stderr
+
+
+def test_a_folder_is_stored_in_the_reference_gallery_before_its_labels_are_looked_at(
+    running_service: RunningService, tmp_path: Path, query: str
+) -> None:
+    write_scene(tmp_path, people=2, cameras=2, frames=1, height=32)
+    done = tfclip(
+        running_service, "calibrate", "--gallery", "yard", "--root", tmp_path, "--reference-gallery", "scratch"
+    )
+    assert done.exit_code == 2
+    assert "2 identities seen by two cameras, needed are 20" in done.stderr.replace("\n", " ")
+    with running_service.client() as client:
+        assert len(client.get("/tracklets", params={"gallery": "scratch"}).json()["items"]) == 4
+
+
+def test_a_folder_that_is_none_is_said(running_service: RunningService, tmp_path: Path) -> None:
+    refused = tfclip(running_service, "calibrate", "--root", tmp_path / "none", "--reference-gallery", "scratch")
+    assert refused.exit_code == 2
+    assert "none" in refused.stderr

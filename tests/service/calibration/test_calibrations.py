@@ -1,0 +1,233 @@
+"""Calibrations in a running service: made from labels, in force in every answer, silent when they no longer hold."""
+
+import uuid
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from service.calibration.answers import ServedCalibrations, decide, judge_of
+from service.calibration.curve import Curve
+from service.store.calibrations import Calibration
+from tests.service.calibration.people import World, calibrate, store
+from tests.support import RunningService, make_settings, run_service, search, wait_until
+
+WORLD = World()
+PEOPLE = 60
+
+
+@dataclass
+class Calibrated:
+    """A gallery of 60 people, each seen by three cameras, and what calibrating it came to."""
+
+    ids: list[str]
+    job: dict
+    page: dict
+
+    @property
+    def current(self) -> dict:
+        return self.page["current"]
+
+
+def page_of(running: RunningService, gallery: str, **options: object) -> dict:
+    with running.client() as client:
+        answer = client.get("/calibrations", params={"gallery": gallery, **options})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def fill(running: RunningService, gallery: str, seed: int = 1, people: int = PEOPLE) -> list[str]:
+    rng = np.random.default_rng(seed)
+    vectors = WORLD.seen(WORLD.people(people, rng), 3, rng).reshape(-1, WORLD.dimension)
+    return store(running, gallery, vectors, [f"p{n // 3}" for n in range(3 * people)])
+
+
+@pytest.fixture(scope="module")
+def calibrated(running_service: RunningService) -> Calibrated:
+    ids = fill(running_service, "yard")
+    job = calibrate(running_service, gallery="yard", match_fpir=0.02, possible_fpir=0.1)
+    return Calibrated(ids, job, page_of(running_service, "yard"))
+
+
+def test_the_job_reports_what_it_did_and_what_it_is_worth(calibrated: Calibrated) -> None:
+    job, made = calibrated.job, calibrated.current
+    assert (job["kind"], job["status"], job["error"]) == ("calibrate", "succeeded", None)
+    assert job["done"] == job["total"] == 3 * PEOPLE + 3 * PEOPLE
+    assert job["result"]["calibration_id"] == made["id"] == job["id"]
+    assert (made["gallery"], made["tracklets"], made["reference_gallery"]) == ("yard", 3 * PEOPLE, None)
+    assert (made["stale"], made["reason"], made["made_by"]) == (False, None, "TFCLIP_ADMIN_KEY")
+    assert made["labels"] == {
+        "identities": PEOPLE,
+        "tracklets_compared": 3 * PEOPLE,
+        "people_compared": PEOPLE,
+        "people_beyond": 0,
+        "pairs": 3 * PEOPLE,
+        "searches": 3 * PEOPLE,
+        "mated_searches": 3 * PEOPLE,
+    }
+    match, possible = made["decisions"]["match"], made["decisions"]["possible"]
+    assert match["threshold"] > possible["threshold"]
+    assert match["fpir"]["low"] < 0.02 < match["fpir"]["high"]
+    assert possible["fpir"]["low"] < 0.1 < possible["fpir"]["high"]
+    assert match["fnir"]["value"] >= possible["fnir"]["value"]
+    fpir = [point["fpir"] for point in made["points"]]
+    assert fpir == sorted(fpir, reverse=True)
+    assert calibrated.page["items"] == [made]
+
+
+def test_every_answer_has_probabilities_and_a_decision(running_service: RunningService, calibrated: Calibrated) -> None:
+    made = calibrated.current
+    curve, prior = Curve(made["probability"]["slope"], made["probability"]["intercept"]), made["probability"]["prior"]
+    decisions = set()
+    for query in calibrated.ids[::20]:
+        answer = search(running_service, query, gallery="yard", k=50)
+        assert answer["calibration"] == {"id": made["id"], "stale": False, "reason": None}
+        best = answer["results"][0]["score"]
+        floors = [made["decisions"][name]["threshold"] for name in ("match", "possible")]
+        assert answer["decision"] == ("match" if best >= floors[0] else "possible" if best >= floors[1] else "no match")
+        decisions.add(answer["decision"])
+        own = f"c{calibrated.ids.index(query) % 3}"
+        for place in answer["results"]:
+            expected = None if place["camera_id"] == own else float(curve.probability(place["score"], prior))
+            assert place["probability"] == pytest.approx(expected)
+        assert {place["probability"] is None for place in answer["results"]} == {True, False}
+    assert "match" in decisions
+
+
+def test_a_filter_leaves_the_decision_to_the_rows_that_pass(
+    running_service: RunningService, calibrated: Calibrated
+) -> None:
+    query = calibrated.ids[0]
+    others = search(running_service, query, gallery="yard", identity="p1")
+    assert others["decision"] == "no match"
+    nobody = search(running_service, query, gallery="yard", identity="nobody")
+    assert (nobody["results"], nobody["decision"]) == ([], "no match")
+
+
+def test_what_min_score_hides_is_not_decided(running_service: RunningService, calibrated: Calibrated) -> None:
+    query, possible = calibrated.ids[0], calibrated.current["decisions"]["possible"]["threshold"]
+    low = search(running_service, query, gallery="yard", identity="p1", min_score=possible - 0.001)
+    high = search(running_service, query, gallery="yard", identity="p1", min_score=possible + 0.001)
+    assert (low["results"], low["decision"]) == ([], "no match")
+    assert (high["results"], high["decision"]) == ([], None)
+
+
+def test_an_answer_without_a_calibration_says_so(running_service: RunningService) -> None:
+    ids = fill(running_service, "bare", people=2)
+    answer = search(running_service, ids[0], gallery="bare")
+    assert (answer["decision"], answer["calibration"]) == (None, None)
+    assert {place["probability"] for place in answer["results"]} == {None}
+    assert page_of(running_service, "bare") == {"current": None, "items": [], "next_cursor": None}
+
+
+def test_a_gallery_that_grew_by_half_is_answered_with_scores_until_it_is_calibrated_again(
+    running_service: RunningService,
+) -> None:
+    ids = fill(running_service, "growing")
+    first = calibrate(running_service, gallery="growing", match_fpir=0.02)["result"]["calibration_id"]
+    rng = np.random.default_rng(2)
+    more = WORLD.seen(WORLD.people(90, rng), 1, rng)[:, 0]
+    store(running_service, "growing", more[:89], [None] * 89)
+    assert search(running_service, ids[0], gallery="growing")["decision"] == "match"
+    store(running_service, "growing", more[89:], [None])
+    answer = search(running_service, ids[0], gallery="growing")
+    why = "the gallery had 180 tracklets and has 270"
+    assert answer["calibration"] == {"id": first, "stale": True, "reason": why}
+    assert (answer["decision"], answer["results"][0]["probability"]) == (None, None)
+    assert (page_of(running_service, "growing")["current"]["stale"], why) == (True, why)
+
+    second = calibrate(running_service, gallery="growing", match_fpir=0.02)["result"]["calibration_id"]
+    page = page_of(running_service, "growing")
+    assert [made["id"] for made in page["items"]] == [second, first]
+    # Thirty more people to come, as many tracklets each as those with a name; the thresholds know of them.
+    assert page["current"]["labels"]["people_beyond"] == 30
+    before, after = page["items"][1]["decisions"], page["items"][0]["decisions"]
+    assert after["possible"]["threshold"] > before["possible"]["threshold"]
+    assert search(running_service, ids[0], gallery="growing")["calibration"]["id"] == second
+    with running_service.client() as client:
+        assert client.delete(f"/admin/calibrations/{second}").status_code == 204
+        assert client.delete(f"/admin/calibrations/{second}").status_code == 404
+    assert search(running_service, ids[0], gallery="growing")["calibration"]["id"] == first
+    assert page_of(running_service, "growing", limit=1)["next_cursor"] is None
+
+
+def test_too_few_labels_leave_answers_as_scores(running_service: RunningService) -> None:
+    ids = fill(running_service, "few", people=5)
+    job = calibrate(running_service, gallery="few")
+    assert job["status"] == "failed"
+    assert "5 identities seen by two cameras, needed are 20" in job["error"]
+    assert search(running_service, ids[0], gallery="few")["calibration"] is None
+
+
+def test_the_labels_of_a_reference_gallery_give_numbers_for_a_gallery_of_another_size(
+    running_service: RunningService, calibrated: Calibrated
+) -> None:
+    rng = np.random.default_rng(5)
+    vectors = WORLD.seen(WORLD.people(360, rng), 1, rng)[:, 0]
+    ids = store(running_service, "unnamed", vectors, [None] * 360)
+    job = calibrate(running_service, gallery="unnamed", reference_gallery="yard", match_fpir=0.02)
+    assert job["status"] == "succeeded", job
+    made = page_of(running_service, "unnamed")["current"]
+    assert (made["tracklets"], made["reference_gallery"], made["labels"]["people_beyond"]) == (360, "yard", PEOPLE)
+    assert made["decisions"]["match"]["threshold"] > calibrated.current["decisions"]["match"]["threshold"]
+    answer = search(running_service, ids[0], gallery="unnamed", k=400)
+    assert (answer["decision"], len(answer["results"])) == ("no match", 359)
+
+
+def test_another_process_follows(running_service: RunningService, calibrated: Calibrated, data_folder) -> None:
+    settings = make_settings(data_folder / "data", running_service.database_url, poll_seconds=30)
+    with run_service(settings) as other:
+        query = calibrated.ids[0]
+        assert search(other, query, gallery="yard")["decision"] == "match"
+        # Announced: nobody waits for the next look, which is half a minute away.
+        made = calibrate(running_service, gallery="yard", match_fpir=0.05)["result"]["calibration_id"]
+        wait_until(lambda: search(other, query, gallery="yard")["calibration"]["id"] == made, seconds=15)
+        with running_service.client() as client:
+            assert client.delete(f"/admin/calibrations/{made}").status_code == 204
+        before = calibrated.current["id"]
+        wait_until(lambda: search(other, query, gallery="yard")["calibration"]["id"] == before, seconds=15)
+
+
+def test_a_calibration_of_another_model_is_stale_and_one_of_this_model_goes_before_it() -> None:
+    old = Calibration(uuid.uuid4(), "yard", "a" * 64, 100, 50.0, -17.5, 0.01, 0.7, 0.5)
+    new = Calibration(uuid.uuid4(), "yard", "b" * 64, 100, 50.0, -17.5, 0.01, 0.7, 0.5)
+    served = ServedCalibrations()
+    served._of = {"yard": [new, old]}
+    assert served.current("yard", "a" * 64) == old
+    assert served.current("yard", "c" * 64) == new
+    assert judge_of(new, "c" * 64, 100).reason == "the gallery is on another model"
+    assert [judge_of(new, "b" * 64, size).stale for size in (1, 149, 150)] == [False, False, True]
+
+
+def test_a_threshold_belongs_to_the_decision_that_it_begins() -> None:
+    calibration = Calibration(uuid.uuid4(), "yard", "a" * 64, 100, 50.0, -17.5, 0.01, 0.7, 0.5)
+    scores = {0.7: "match", np.nextafter(0.7, 0): "possible", 0.5: "possible", np.nextafter(0.5, 0): "no match"}
+    assert {score: decide(calibration, score, None) for score in scores} == scores
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"match_fpir": 0},
+        {"match_fpir": 0.2, "possible_fpir": 0.1},
+        {"possible_fpir": 1},
+        {"prior": 0},
+        {"prior": 1},
+        {"prior": "high"},
+        {"unlabelled": "guess"},
+        {"reference_gallery": ".."},
+        {"model_id": "0" * 64},
+    ],
+    ids=str,
+)
+def test_a_bad_request_starts_no_job(running_service: RunningService, body: dict) -> None:
+    with running_service.client() as client:
+        answer = client.post("/admin/calibrations", json=body)
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request"), answer.text
+
+
+@pytest.mark.parametrize("body", [{"gallery": "unheard-of"}, {"reference_gallery": "unheard-of"}], ids=str)
+def test_a_gallery_that_does_not_exist_is_not_found(running_service: RunningService, body: dict) -> None:
+    with running_service.client() as client:
+        assert client.post("/admin/calibrations", json=body).status_code == 404
+        assert client.get("/calibrations", params={"gallery": "unheard-of"}).status_code == 404

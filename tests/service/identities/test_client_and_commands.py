@@ -1,0 +1,105 @@
+"""Identities from Python and from the command line, against a running service."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+from typer.testing import CliRunner
+
+from model.cli import build_app
+from service.client import TfclipClient
+from service.client_errors import ApiProblem
+from tests.support import RunningService, upload
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _silent_service() -> Iterator[None]:
+    """The service under test logs from this process; what the runner captures must be the command's alone."""
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def client(running_service: RunningService) -> Iterator[TfclipClient]:
+    """A client with every scope."""
+    with TfclipClient(running_service.url, running_service.admin_key) as client:
+        yield client
+
+
+def tfclip(running: RunningService, *arguments: object, code: int = 0) -> str:
+    """Run a command; standard output, or standard error when it must fail."""
+    environment = {"TFCLIP_URL": running.url, "TFCLIP_API_KEY": running.admin_key}
+    result = CliRunner().invoke(build_app(), [str(argument) for argument in arguments], env=environment)
+    assert result.exit_code == code, result.output
+    return result.stderr if code else result.stdout
+
+
+def as_json(running: RunningService, *arguments: object) -> Any:
+    """Run with --json; the document."""
+    return json.loads(tfclip(running, *arguments, "--json"))
+
+
+def test_everything_can_be_done_from_python(running_service: RunningService, client: TfclipClient) -> None:
+    ids = [
+        upload(running_service, seed, 1, gallery="py", started_at=f"2026-01-0{seed + 1}T00:00:00Z")["id"]
+        for seed in range(5)
+    ]
+    ann = client.create_identity("Ann", ids[:2], gallery="py")
+    ben = client.create_identity("Ben", gallery="py")
+    assert client.assign_tracklets(ben.id, [ids[2]]).tracklets == 1
+    assert client.assign_tracklets(ben.id, [ids[1]], move=True).tracklets == 2
+    client.unassign_tracklet(ben.id, ids[1])
+    assert client.rename_identity(ann.id, "Anna").name == "Anna"
+    with pytest.raises(ApiProblem) as refused:
+        client.rename_identity(ann.id, "Anne", version=1)
+    assert (refused.value.status, refused.value.code) == (412, "precondition_failed")
+    merged = client.merge_identities(ann.id, ben.id)
+    assert [seen.tracklet_id for seen in client.appearances(ann.id)] == [ids[0], ids[2]]
+    assert client.unmerge_identities(ann.id, merged.event_id).restored == [ids[2]]
+    assert {one.name for one in client.list_identities("py")} == {"Anna", "Ben"}
+    assert client.get_identity(ben.id).cameras[0].camera_id == "c1"
+    kinds = [event.kind for event in client.identity_history(ann.id)]
+    assert kinds == ["unmerged", "merged", "renamed", "unassigned", "created"]
+    rejected = client.decide_match(ids[3], "different", other_tracklet_id=ids[4], gallery="py").items[0]
+    assert list(client.list_matches("py", verdict="different")) == [rejected]
+    for cluster in client.propose_identities("py", threshold=-1.0).items:
+        assert not {ids[3], ids[4]} <= set(cluster.tracklet_ids)
+    client.undo_match(rejected.id)
+    assert list(client.list_matches("py")) == []
+    assert client.decide_match(ids[3], "same", identity_id=ben.id, gallery="py").identity_id == ben.id
+    changed = client.change_tracklet(ids[4], labels={"bag": True}, identity="Cem")
+    assert (changed.identity, changed.labels) == ("Cem", {"bag": True})
+    assert client.change_tracklet(ids[4], identity=None, version=changed.version).labels == {"bag": True}
+    client.delete_identity(ben.id)
+    assert client.get_tracklet(ids[2]).identity is None
+
+
+def test_everything_can_be_done_from_the_command_line(running_service: RunningService) -> None:
+    ids = [upload(running_service, seed, 1, gallery="cli")["id"] for seed in range(5)]
+    cli = ("--gallery", "cli")
+    ann = as_json(running_service, "identities", "create", "Ann", *ids[:2], *cli)["id"]
+    ben = as_json(running_service, "identities", "create", "Ben", *cli)["id"]
+    assert "identity_conflict" in tfclip(running_service, "identities", "assign", ben, *ids[1:3], code=2)
+    assert "Ben, 2 tracklets" in tfclip(running_service, "identities", "assign", ben, *ids[1:3], "--move")
+    assert as_json(running_service, "identities", "unassign", ben, *ids[1:3])["tracklets"] == 0
+    tfclip(running_service, "identities", "assign", ben, *ids[1:3])
+    assert "Anna, 1 tracklets" in tfclip(running_service, "identities", "rename", ann, "Anna")
+    event = as_json(running_service, "identities", "merge", ann, ben)["event_id"]
+    assert "Anna" in tfclip(running_service, "identities", "list", *cli, "--merged")
+    assert "merged" in tfclip(running_service, "identities", "history", ann)
+    tfclip(running_service, "tracklets", "delete", ids[2])
+    shown = tfclip(running_service, "identities", "unmerge", ann, event)
+    assert "Ben has 1 tracklets again" in shown
+    assert f"deleted since: {ids[2]}" in shown
+    assert ids[0] in tfclip(running_service, "identities", "appearances", ann)
+    assert "c1" in tfclip(running_service, "identities", "show", ann)
+    assert "both are of identity" in tfclip(running_service, "match", ids[3], ids[4], "--same", *cli)
+    assert "merge" in tfclip(running_service, "match", ids[3], ids[0], "--same", *cli, code=2)
+    assert "--same or --different" in tfclip(running_service, "match", ids[3], ids[0], *cli, code=2)
+    assert "no proposal" in tfclip(running_service, "match", ids[3], ids[0], "--different", *cli)
+    for identity in as_json(running_service, "identities", "list", *cli)["items"]:
+        tfclip(running_service, "identities", "delete", identity["id"])
+    assert "clusters of 4 tracklets without an identity" in tfclip(running_service, "identities", "propose", *cli)

@@ -1,0 +1,227 @@
+"""Identities over HTTP: made, read, listed, renamed, deleted; tracklets given and taken; versions."""
+
+import uuid
+
+import numpy as np
+import pytest
+
+from tests.service.identities.people import (
+    assert_explained,
+    call,
+    conflict,
+    identity_of,
+    new_identity,
+    unchanged,
+)
+from tests.support import RunningService, search, upload
+
+NOBODY = uuid.UUID(int=0)
+
+
+def fresh(running: RunningService, count: int, **metadata: object) -> list[str]:
+    """Ids of new tracklets."""
+    return [upload(running, seed, 1, **metadata)["id"] for seed in range(count)]
+
+
+def test_an_identity_is_made_of_tracklets_and_found_by_searches_at_once(running_service: RunningService) -> None:
+    one, two, three = fresh(running_service, 3)
+    with running_service.client() as client:
+        answer = client.post("/identities", json={"name": "Ann", "tracklet_ids": [one, two]})
+    assert answer.status_code == 201
+    body = answer.json()
+    assert answer.headers["location"] == f"/identities/{body['id']}"
+    assert answer.headers["etag"] == '"1"'
+    assert (body["name"], body["tracklets"], body["merged_into"]) == ("Ann", 2, None)
+    found = search(running_service, three, identity="Ann")["results"]
+    assert {hit["tracklet_id"] for hit in found} == {one, two}
+    assert {hit["identity"] for hit in found} == {"Ann"}
+    assert_explained(running_service)
+
+
+def test_a_name_is_taken_once_in_a_gallery_and_free_in_another(running_service: RunningService) -> None:
+    upload(running_service, 1, 1, gallery="elsewhere")
+    first = new_identity(running_service, "Bo")
+    code, detail = conflict(running_service, "POST", "/identities", {"name": "Bo"})
+    assert code == "identity_exists"
+    assert first in detail
+    new_identity(running_service, "Bo", gallery="elsewhere")
+    call(running_service, "POST", "/identities", {"gallery": "nowhere", "name": "Bo"}, 404)
+
+
+def test_details_say_which_cameras_saw_an_identity_and_when(running_service: RunningService) -> None:
+    times = ["2026-01-01T10:00:00Z", "2026-01-01T11:00:00Z", "2026-01-01T12:00:00Z"]
+    ids = [
+        upload(running_service, 1, 1, camera_id="gate", started_at=times[1], ended_at=times[2], identity="Cem")["id"],
+        upload(running_service, 2, 1, camera_id="gate", started_at=times[0], identity="Cem")["id"],
+        upload(running_service, 3, 1, camera_id="hall", identity="Cem")["id"],
+    ]
+    (listed,) = [one for one in call(running_service, "GET", "/identities")["items"] if one["name"] == "Cem"]
+    found = call(running_service, "GET", f"/identities/{listed['id']}")
+    assert (found["tracklets"], found["first_seen"], found["last_seen"]) == (3, times[0], times[2])
+    assert [(seen["camera_id"], seen["tracklets"], seen["last_seen"]) for seen in found["cameras"]] == [
+        ("gate", 2, times[2]),
+        ("hall", 1, None),
+    ]
+    pages, cursor = [], None
+    while True:
+        parameters = "limit=1" + (f"&cursor={cursor}" if cursor else "")
+        page = call(running_service, "GET", f"/identities/{listed['id']}/appearances?{parameters}")
+        pages += page["items"]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert [one["tracklet_id"] for one in pages] == [ids[1], ids[0], ids[2]]
+    assert [one["camera_id"] for one in pages] == ["gate", "gate", "hall"]
+
+
+def test_the_thumbnail_is_of_the_tracklet_nearest_to_the_mean(running_service: RunningService) -> None:
+    ids = [upload(running_service, seed, 2, gallery="portraits", identity="Dee")["id"] for seed in range(7)]
+    with running_service.database() as connection:
+        rows = connection.execute(
+            "SELECT tracklet_id::text, vector FROM descriptors JOIN tracklets ON tracklets.id = tracklet_id"
+            " JOIN galleries ON galleries.id = gallery_id WHERE name = 'portraits' ORDER BY 1"
+        ).fetchall()
+    assert {identifier for identifier, _ in rows} == set(ids)
+    vectors = np.stack([np.frombuffer(vector, "<f4").astype(np.float64) for _, vector in rows])
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    nearest = rows[int((vectors @ vectors.mean(axis=0)).argmax())][0]
+    (dee,) = call(running_service, "GET", "/identities?gallery=portraits")["items"]
+    details = call(running_service, "GET", f"/identities/{dee['id']}")
+    assert details["thumbnail_url"] == f"/tracklets/{nearest}/frames/1"
+    empty = new_identity(running_service, "nobody yet", gallery="portraits")
+    assert call(running_service, "GET", f"/identities/{empty}")["thumbnail_url"] is None
+
+
+def test_lists_page_through_every_identity_newest_first(running_service: RunningService) -> None:
+    upload(running_service, 1, 1, gallery="long")
+    made = [new_identity(running_service, f"p{number}", gallery="long") for number in range(5)]
+    seen, cursor = [], ""
+    while cursor is not None:
+        page = call(running_service, "GET", f"/identities?gallery=long&limit=2{cursor and f'&cursor={cursor}'}")
+        seen += [one["id"] for one in page["items"]]
+        cursor = page["next_cursor"]
+    assert seen == made[::-1]
+
+
+def test_a_renamed_identity_keeps_its_tracklets_and_is_found_by_the_new_name(running_service: RunningService) -> None:
+    ids = fresh(running_service, 2)
+    eva = new_identity(running_service, "Eva", *ids)
+    renamed = call(running_service, "PATCH", f"/identities/{eva}", {"name": "Eve"})
+    assert (renamed["name"], renamed["tracklets"], renamed["version"]) == ("Eve", 2, 2)
+    assert {hit["tracklet_id"] for hit in search(running_service, ids[0], identity="Eve")["results"]} == {ids[1]}
+    assert search(running_service, ids[0], identity="Eva")["results"] == []
+    new_identity(running_service, "Eva")
+    assert conflict(running_service, "PATCH", f"/identities/{eva}", {"name": "Eva"})[0] == "identity_exists"
+    event = call(running_service, "GET", f"/identities/{eva}/history")["items"][0]
+    assert (event["kind"], event["details"]) == ("renamed", {"name": "Eve", "former_name": "Eva"})
+    assert event["done_by"] == "TFCLIP_ADMIN_KEY"
+    assert_explained(running_service)
+
+
+@pytest.mark.parametrize("thing", ["identity", "tracklet"])
+def test_a_change_of_another_version_than_the_one_that_was_read_is_refused(
+    running_service: RunningService, thing: str
+) -> None:
+    (one,) = fresh(running_service, 1)
+    fay = new_identity(running_service, f"Fay and her {thing}", one)
+    path, first, second = {
+        "identity": (f"/identities/{fay}", {"name": f"{thing} 1"}, {"name": f"{thing} 2"}),
+        "tracklet": (f"/tracklets/{one}", {"labels": {"a": 1}}, {"labels": {"a": 2}}),
+    }[thing]
+    with running_service.client() as client:
+        tag = client.get(path).headers["etag"]
+        assert client.patch(path, json=first, headers={"If-Match": tag}).status_code == 200
+        for stale in (tag, f"W/{client.get(path).headers['etag']}", "nonsense", '"99"'):
+            refused = client.patch(path, json=second, headers={"If-Match": stale})
+            assert (refused.status_code, refused.json()["code"]) == (412, "precondition_failed")
+        now = client.get(path).headers["etag"]
+        for fitting in (f"{tag}, {now}", "*"):
+            assert client.patch(path, json=second, headers={"If-Match": fitting}).status_code == 200
+        if thing == "identity":
+            assert client.delete(path, headers={"If-Match": tag}).status_code == 412
+            assert client.delete(path, headers={"If-Match": client.get(path).headers["etag"]}).status_code == 204
+
+
+def test_a_deleted_identity_leaves_its_tracklets_and_its_history(running_service: RunningService) -> None:
+    ids = fresh(running_service, 2)
+    gus = new_identity(running_service, "Gus", *ids)
+    call(running_service, "DELETE", f"/identities/{gus}", status=204)
+    call(running_service, "GET", f"/identities/{gus}", status=404)
+    assert [identity_of(running_service, one) for one in ids] == [None, None]
+    assert {hit["tracklet_id"] for hit in search(running_service, ids[0], identity_known=False)["results"]} >= {ids[1]}
+    assert [event["kind"] for event in call(running_service, "GET", f"/identities/{gus}/history")["items"]] == [
+        "deleted",
+        "created",
+    ]
+    new_identity(running_service, "Gus", *ids)
+    assert_explained(running_service)
+
+
+def test_tracklets_of_another_identity_are_moved_only_when_that_is_asked_for(running_service: RunningService) -> None:
+    one, two, three = fresh(running_service, 3)
+    hal, ida = new_identity(running_service, "Hal", one), new_identity(running_service, "Ida", two)
+    with unchanged(running_service):
+        problem = call(running_service, "POST", f"/identities/{hal}/tracklets", {"tracklet_ids": [two, three]}, 409)
+    assert problem["code"] == "identity_conflict"
+    assert [error["location"] for error in problem["errors"]] == [two]
+    assert "Ida" in problem["errors"][0]["message"]
+    body = {"tracklet_ids": [one, two, three], "move": True}
+    assert call(running_service, "POST", f"/identities/{hal}/tracklets", body)["tracklets"] == 3
+    assert call(running_service, "GET", f"/identities/{ida}")["tracklets"] == 0
+    assert [identity_of(running_service, each) for each in (one, two, three)] == ["Hal"] * 3
+    with unchanged(running_service):
+        call(running_service, "POST", f"/identities/{hal}/tracklets", body)
+        body = {"tracklet_ids": [one, str(NOBODY)]}
+        assert str(NOBODY) in call(running_service, "POST", f"/identities/{ida}/tracklets", body, 404)["detail"]
+        assert conflict(running_service, "POST", "/identities", {"name": "Jon", "tracklet_ids": [one]})
+        call(running_service, "DELETE", f"/identities/{ida}/tracklets/{one}", status=404)
+    call(running_service, "DELETE", f"/identities/{hal}/tracklets/{one}", status=204)
+    assert identity_of(running_service, one) is None
+    assert_explained(running_service)
+
+
+def test_a_tracklet_of_another_gallery_is_not_there(running_service: RunningService) -> None:
+    away = upload(running_service, 1, 1, gallery="away")["id"]
+    kim = new_identity(running_service, "Kim")
+    with unchanged(running_service):
+        call(running_service, "POST", f"/identities/{kim}/tracklets", {"tracklet_ids": [away]}, 404)
+
+
+def test_labels_and_identity_of_a_stored_tracklet_change_and_filters_follow(running_service: RunningService) -> None:
+    one, two = (upload(running_service, seed, 1, labels={"bag": True}, gallery="edited")["id"] for seed in (1, 2))
+    changed = call(running_service, "PATCH", f"/tracklets/{one}", {"labels": {"hat": "red"}, "identity": "Lea"})
+    assert (changed["labels"], changed["identity"]) == ({"hat": "red"}, "Lea")
+    options = {"gallery": "edited"}
+    assert [hit["identity"] for hit in search(running_service, two, labels='{"hat": "red"}', **options)["results"]] == [
+        "Lea"
+    ]
+    assert search(running_service, two, labels='{"bag": true}', **options)["results"] == []
+    # What is left out stays; null takes the identity away.
+    assert call(running_service, "PATCH", f"/tracklets/{one}", {"labels": {}})["identity"] == "Lea"
+    assert call(running_service, "PATCH", f"/tracklets/{one}", {"identity": None})["labels"] == {}
+    assert len(search(running_service, two, identity_known=False, **options)["results"]) == 1
+    call(running_service, "PATCH", f"/tracklets/{two}", {"identity": "Lea"})
+    (lea,) = call(running_service, "GET", "/identities?gallery=edited")["items"]
+    kinds = [event["kind"] for event in call(running_service, "GET", f"/identities/{lea['id']}/history")["items"]]
+    assert kinds == ["assigned", "unassigned", "assigned", "created"]
+    for body in ({}, {"labels": None}, {"labels": {"a": []}}, {"camera_id": "c"}, {"labels": {"a": "x" * 1000}} | {}):
+        status = 200 if body == {"labels": {"a": "x" * 1000}} else 422
+        call(running_service, "PATCH", f"/tracklets/{two}", body, status)
+    call(running_service, "PATCH", f"/tracklets/{two}", {"labels": {f"k{n}": "x" * 1000 for n in range(20)}}, 422)
+    call(running_service, "PATCH", f"/tracklets/{NOBODY}", {"labels": {}}, 404)
+    assert_explained(running_service, "edited")
+
+
+def test_an_upload_makes_the_identity_that_it_names_and_a_deletion_is_in_its_history(
+    running_service: RunningService,
+) -> None:
+    first = upload(running_service, 1, 1, identity="Mia", gallery="named")["id"]
+    upload(running_service, 2, 1, identity="Mia", gallery="named")
+    (mia,) = call(running_service, "GET", "/identities?gallery=named")["items"]
+    assert mia["tracklets"] == 2
+    call(running_service, "DELETE", f"/tracklets/{first}", status=204)
+    assert [
+        (event["kind"], event["tracklet_ids"] == [first])
+        for event in call(running_service, "GET", f"/identities/{mia['id']}/history")["items"]
+    ] == [("tracklet_deleted", True), ("assigned", False), ("created", True)]
+    assert_explained(running_service, "named")
