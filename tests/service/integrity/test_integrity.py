@@ -182,14 +182,14 @@ def test_an_index_that_differs_is_built_anew(
     generation = served.loaded.generation
     served.index.remove(uuid.UUID(ids[3]))
     with running_service.database() as connection:
-        connection.execute("UPDATE tracklets SET identity = 'someone' WHERE id = %s", (ids[5],))
+        connection.execute("UPDATE tracklets SET labels = '{\"someone\": true}' WHERE id = %s", (ids[5],))
     assert found(running_service) == {"index_missing": {ids[3]}, "index_differs": {ids[5]}}
     result = repair(running_service)
     assert kinds(result["mended"]) == {"index_missing": 1, "index_differs": 1}
     assert result["left"] == []
     assert served.loaded.generation == generation + 1
     with running_service.database() as connection:
-        connection.execute("UPDATE tracklets SET identity = NULL WHERE id = %s", (ids[5],))
+        connection.execute("UPDATE tracklets SET labels = '{}' WHERE id = %s", (ids[5],))
     repair(running_service)
 
 
