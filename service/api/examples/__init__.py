@@ -1,7 +1,7 @@
 """An example of everything that the service answers, by the name of its schema in the OpenAPI document.
 
-Schemas that say an example themselves need none here. Pages of a list are made of the example of their items. Each topic
-has a file, which takes ids from `common`, and a line here.
+Schemas that say an example themselves need none here. Pages of a list are made of the example of their items. Each
+topic has a file, which takes ids from `common`, and a line here.
 """
 
 from typing import Any
