@@ -132,6 +132,10 @@ class IdentityMethods(Sender):
         """Yield what was decided in a gallery, newest first."""
         yield from self._pages(MatchPage, "/matches", gallery, verdict=verdict)
 
+    def get_match(self, match_id: str) -> MatchDecision:
+        """Return one decision."""
+        return parse(MatchDecision, self._send("GET", f"/matches/{segment(match_id)}"))
+
     def undo_match(self, match_id: str) -> None:
         """Take a decision back; what `same` put together comes apart, unless somebody moved it since."""
         self._send("DELETE", f"/matches/{segment(match_id)}", gone_is_done=True)

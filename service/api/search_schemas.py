@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from service.api.examples.common import OTHER_ID, STRANGER_ID, TRACKLET_ID
 from service.api.schemas import thumbnail_url
 from service.api.served_model import Model
 from service.api.values import LONGEST_SECONDS, Cursor, GalleryName, Moment, Schema, Text, json_labels, labels_as_text
@@ -164,8 +165,8 @@ class ExamplesParameters(SearchParameters):
         json_schema_extra={
             "examples": [
                 {
-                    "positive": ["1c177027-d100-4c33-b138-5c5adaedcc10", "244223f2-ea6f-412a-bb28-37746f6c5d56"],
-                    "negative": ["72233e4c-fe6e-4840-9ad0-e6d99d217bc4"],
+                    "positive": [TRACKLET_ID, OTHER_ID],
+                    "negative": [STRANGER_ID],
                     "combine": "mean",
                     "k": 10,
                 }

@@ -37,7 +37,7 @@ METHODS = {
     f"/identities/{ID}/history": {"GET"},
     f"/identities/{ID}/appearances": {"GET"},
     "/matches": {"GET", "POST"},
-    f"/matches/{ID}": {"DELETE"},
+    f"/matches/{ID}": {"GET", "DELETE"},
     "/admin/reindex": {"POST"},
     "/admin/keys": {"GET", "POST"},
     f"/admin/keys/{ID}": {"GET", "PATCH", "DELETE"},

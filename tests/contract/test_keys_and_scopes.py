@@ -63,6 +63,7 @@ ENDPOINTS = {
         "write",
     ),
     "list matches": ("GET", "/matches", {}, "read"),
+    "read a match": ("GET", f"/matches/{ID}", {}, "read"),
     "undo a match": ("DELETE", f"/matches/{ID}", {}, "write"),
     "reindex": ("POST", "/admin/reindex", {"json": {}}, "admin"),
     "add a model": ("POST", "/admin/models", {"json": {"path": "none.safetensors"}}, "admin"),
