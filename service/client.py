@@ -15,14 +15,18 @@ from pydantic import BaseModel
 
 from service.client_admin import AdminMethods
 from service.client_answers import frame_parts, parse, segment
+from service.client_bulk import BulkMethods
 from service.client_calibration import CalibrationMethods
 from service.client_errors import UnexpectedAnswerError, UnreachableError, problem_of
 from service.client_evidence import EvidenceMethods
 from service.client_galleries import GalleryMethods
 from service.client_identities import IdentityMethods
+from service.client_metadata import Descriptor as Descriptor
+from service.client_metadata import metadata_of
 from service.client_options import SearchOptions as SearchOptions
 from service.client_search import SearchMethods
 from service.retries import RetryPolicy, retry_after_seconds
+from service.tar_writing import PackedTracklet as PackedTracklet
 from service.wire import Readiness, Tracklet, TrackletPage
 
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -45,6 +49,7 @@ class TfclipClient(
     EvidenceMethods,
     GalleryMethods,
     IdentityMethods,
+    BulkMethods,
     AdminMethods,
 ):
     """One service at one address, spoken to with one key. May be used from several threads.
@@ -96,25 +101,25 @@ class TfclipClient(
         started_at: datetime | None = None,
         ended_at: datetime | None = None,
         labels: Mapping[str, Any] | None = None,
+        descriptor: Descriptor | None = None,
     ) -> StoredTracklet:
-        """Store a tracklet: `frames` are JPEG, PNG or WebP files in their order in time."""
-        metadata = {
-            "camera_id": camera_id,
-            "gallery": gallery,
-            "external_id": external_id,
-            "identity": identity,
-            "started_at": started_at.isoformat() if started_at else None,
-            "ended_at": ended_at.isoformat() if ended_at else None,
-            "labels": dict(labels) if labels else None,
-        }
-        given = {name: value for name, value in metadata.items() if value is not None}
-        response = self._send(
-            "POST",
-            "/tracklets",
-            once=True,
-            data={"metadata": json.dumps(given)},
-            files=frame_parts(frames),
+        """Store a tracklet: `frames` are JPEG, PNG or WebP files in their order in time.
+
+        With a descriptor there may be none.
+        """
+        metadata = metadata_of(
+            camera_id,
+            gallery=gallery,
+            external_id=external_id,
+            identity=identity,
+            started_at=started_at,
+            ended_at=ended_at,
+            labels=labels,
+            descriptor=descriptor,
         )
+        # A part like the frames: without any of those a field would not make a multipart body.
+        fields = [("metadata", (None, json.dumps(metadata).encode(), "application/json"))]
+        response = self._send("POST", "/tracklets", once=True, files=[*fields, *frame_parts(frames)])
         return StoredTracklet(parse(Tracklet, response), created=response.status_code == httpx.codes.CREATED)
 
     def get_tracklet(self, tracklet_id: str) -> Tracklet:

@@ -145,7 +145,7 @@ class IdentityDetails(Identity):
             ],
             first_seen=min((seen.first_seen for seen in cameras if seen.first_seen is not None), default=None),
             last_seen=max((seen.last_seen for seen in cameras if seen.last_seen is not None), default=None),
-            thumbnail_url=None if typical is None else thumbnail_url(typical),
+            thumbnail_url=None if typical is None else thumbnail_url(typical.id, typical.frame_count),
         )
 
 
@@ -215,7 +215,7 @@ class Appearance(BaseModel):
     ended_at: datetime | None
     external_id: str | None
     frame_count: int
-    thumbnail_url: str
+    thumbnail_url: str | None
 
     @classmethod
     def of(cls, stored: StoredTracklet) -> "Appearance":
@@ -227,7 +227,7 @@ class Appearance(BaseModel):
             ended_at=stored.ended_at,
             external_id=stored.external_id,
             frame_count=stored.frame_count,
-            thumbnail_url=thumbnail_url(stored),
+            thumbnail_url=thumbnail_url(stored.id, stored.frame_count),
         )
 
 

@@ -233,7 +233,7 @@ class Result(BaseModel):
     external_id: str | None
     started_at: datetime | None
     ended_at: datetime | None
-    thumbnail_url: str
+    thumbnail_url: str | None
 
     @classmethod
     def of(cls, place: RankedTracklet) -> "Result":
@@ -249,7 +249,7 @@ class Result(BaseModel):
             external_id=place.tracklet.external_id,
             started_at=place.tracklet.started_at,
             ended_at=place.tracklet.ended_at,
-            thumbnail_url=thumbnail_url(place.tracklet),
+            thumbnail_url=thumbnail_url(place.tracklet.id, place.tracklet.frame_count),
         )
 
 

@@ -23,6 +23,7 @@ ENDPOINTS = {
     "attention": ("GET", f"/tracklets/{ID}/frames/0/attention", {}, "read"),
     "evidence": ("GET", f"/tracklets/{ID}/evidence?against={ID}", {}, "read"),
     "purity": ("GET", f"/tracklets/{ID}/purity", {}, "read"),
+    "changes": ("GET", "/changes", {}, "read"),
     "search by id": ("GET", f"/search?query_id={ID}", {}, "read"),
     "search by frames": ("POST", "/search", {"files": frame_files(pictures(1, 1))}, "read"),
     "make a gallery": ("POST", "/galleries", {"json": {"name": "g"}}, "admin"),

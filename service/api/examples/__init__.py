@@ -6,10 +6,11 @@ topic has a file, which takes ids from `common`, and a line here.
 
 from typing import Any
 
-from service.api.examples import admin, calibrations, errors, evidence, identities, searches, tracklets
+from service.api.examples import admin, bulk, calibrations, errors, evidence, identities, searches, tracklets
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     **admin.EXAMPLES,
+    **bulk.EXAMPLES,
     **calibrations.EXAMPLES,
     **errors.EXAMPLES,
     **evidence.EXAMPLES,
