@@ -14,7 +14,7 @@ from model import ModelConfig, new_model, save_model
 from model.checkpoint import describe_weights
 from model.default_weights import DEMO_WEIGHTS, open_model
 from service.client import TfclipClient
-from service.client_errors import ApiProblem
+from service.client.errors import ApiProblem
 from service.embedding.registry import register_default
 from service.store.database import Database
 from service.store.embedded import EmbeddedPostgres

@@ -1,13 +1,15 @@
+# Generated from service/client/synchronous/identities.py by `python -m tools.asynchronous_client`: change that file.
 """Who is who: the part of the client that has to do with identities and matches."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
-from service.client_answers import parse, segment
-from service.client_sending import Sender
-from service.wire import Tracklet
-from service.wire_identities import (
+from service.client.answers import parse, segment
+from service.client.asynchronous.sending import AsyncSender
+from service.client.options import KEEP
+from service.client.wire import Tracklet
+from service.client.wire.identities import (
     Appearance,
     AppearancePage,
     DecidedMatches,
@@ -23,68 +25,72 @@ from service.wire_identities import (
     Unmerged,
 )
 
-KEEP = object()
-"""Leaves a tracklet's identity as it is; None would take it away."""
 
+class AsyncIdentityMethods(AsyncSender):
+    """Mixed into `AsyncTfclipClient`, which sends."""
 
-class IdentityMethods(Sender):
-    """Mixed into `TfclipClient`, which sends."""
-
-    def create_identity(self, name: str, tracklet_ids: Sequence[str] = (), *, gallery: str | None = None) -> Identity:
+    async def create_identity(
+        self, name: str, tracklet_ids: Sequence[str] = (), *, gallery: str | None = None
+    ) -> Identity:
         """Make an identity, with its first tracklets; this is how a proposal is accepted."""
         body: dict[str, Any] = {"name": name, "tracklet_ids": [str(one) for one in tracklet_ids]}
         if gallery is not None:
             body["gallery"] = gallery
-        return parse(Identity, self._send("POST", "/identities", once=True, json=body))
+        return parse(Identity, await self._send("POST", "/identities", once=True, json=body))
 
-    def list_identities(self, gallery: str | None = None, *, merged: bool = False) -> Iterator[Identity]:
+    async def list_identities(self, gallery: str | None = None, *, merged: bool = False) -> AsyncIterator[Identity]:
         """Yield a gallery's identities, newest first; with `merged`, also those that were merged into others."""
-        yield from self._pages(IdentityPage, "/identities", gallery, merged="true" if merged else None)
+        async for item in self._pages(IdentityPage, "/identities", gallery, merged="true" if merged else None):
+            yield item
 
-    def get_identity(self, identity_id: str) -> IdentityDetails:
+    async def get_identity(self, identity_id: str) -> IdentityDetails:
         """Return one identity, the cameras that saw it, and its most typical picture."""
-        return parse(IdentityDetails, self._send("GET", f"/identities/{segment(identity_id)}"))
+        return parse(IdentityDetails, await self._send("GET", f"/identities/{segment(identity_id)}"))
 
-    def rename_identity(self, identity_id: str, name: str, *, version: int | None = None) -> Identity:
+    async def rename_identity(self, identity_id: str, name: str, *, version: int | None = None) -> Identity:
         """Give an identity another name; with `version`, only if it has that one."""
         path = f"/identities/{segment(identity_id)}"
         headers = {} if version is None else {"If-Match": f'"{version}"'}
         repeatable = version is None
-        return parse(Identity, self._send("PATCH", path, repeatable=repeatable, json={"name": name}, headers=headers))
+        return parse(
+            Identity, await self._send("PATCH", path, repeatable=repeatable, json={"name": name}, headers=headers)
+        )
 
-    def delete_identity(self, identity_id: str) -> None:
+    async def delete_identity(self, identity_id: str) -> None:
         """Delete an identity; its tracklets stay, without one."""
-        self._send("DELETE", f"/identities/{segment(identity_id)}", gone_is_done=True)
+        await self._send("DELETE", f"/identities/{segment(identity_id)}", gone_is_done=True)
 
-    def assign_tracklets(self, identity_id: str, tracklet_ids: Sequence[str], *, move: bool = False) -> Identity:
+    async def assign_tracklets(self, identity_id: str, tracklet_ids: Sequence[str], *, move: bool = False) -> Identity:
         """Give tracklets to an identity, all or none; with `move`, also those of other identities."""
         body = {"tracklet_ids": [str(one) for one in tracklet_ids], "move": move}
-        return parse(Identity, self._send("POST", f"/identities/{segment(identity_id)}/tracklets", json=body))
+        return parse(Identity, await self._send("POST", f"/identities/{segment(identity_id)}/tracklets", json=body))
 
-    def unassign_tracklet(self, identity_id: str, tracklet_id: str) -> None:
+    async def unassign_tracklet(self, identity_id: str, tracklet_id: str) -> None:
         """Take a tracklet from an identity; it stays stored."""
         path = f"/identities/{segment(identity_id)}/tracklets/{segment(tracklet_id)}"
-        self._send("DELETE", path, gone_is_done=True)
+        await self._send("DELETE", path, gone_is_done=True)
 
-    def merge_identities(self, kept_id: str, from_id: str) -> Merged:
+    async def merge_identities(self, kept_id: str, from_id: str) -> Merged:
         """Give all tracklets of `from_id` to `kept_id`."""
         path = f"/identities/{segment(kept_id)}/merge"
-        return parse(Merged, self._send("POST", path, repeatable=False, json={"from_id": str(from_id)}))
+        return parse(Merged, await self._send("POST", path, repeatable=False, json={"from_id": str(from_id)}))
 
-    def unmerge_identities(self, kept_id: str, event_id: int) -> Unmerged:
+    async def unmerge_identities(self, kept_id: str, event_id: int) -> Unmerged:
         """Undo a merge into an identity; `event_id` is the merge's in its history."""
         path = f"/identities/{segment(kept_id)}/unmerge"
-        return parse(Unmerged, self._send("POST", path, repeatable=False, json={"event_id": event_id}))
+        return parse(Unmerged, await self._send("POST", path, repeatable=False, json={"event_id": event_id}))
 
-    def identity_history(self, identity_id: str) -> Iterator[IdentityEvent]:
+    async def identity_history(self, identity_id: str) -> AsyncIterator[IdentityEvent]:
         """Yield who did what to an identity, newest first."""
-        yield from self._pages(IdentityEventPage, f"/identities/{segment(identity_id)}/history")
+        async for item in self._pages(IdentityEventPage, f"/identities/{segment(identity_id)}/history"):
+            yield item
 
-    def appearances(self, identity_id: str) -> Iterator[Appearance]:
+    async def appearances(self, identity_id: str) -> AsyncIterator[Appearance]:
         """Yield an identity's tracklets in order of time, over all cameras."""
-        yield from self._pages(AppearancePage, f"/identities/{segment(identity_id)}/appearances")
+        async for item in self._pages(AppearancePage, f"/identities/{segment(identity_id)}/appearances"):
+            yield item
 
-    def propose_identities(
+    async def propose_identities(
         self,
         gallery: str | None = None,
         *,
@@ -104,9 +110,9 @@ class IdentityMethods(Sender):
         }
         parameters = [(name, value) for name, value in given.items() if value is not None]
         parameters += [("camera_id", one) for one in camera_id]
-        return parse(Proposals, self._send("GET", "/identities/proposals", params=parameters))
+        return parse(Proposals, await self._send("GET", "/identities/proposals", params=parameters))
 
-    def decide_match(
+    async def decide_match(
         self,
         tracklet_id: str,
         verdict: Literal["same", "different"],
@@ -124,19 +130,20 @@ class IdentityMethods(Sender):
             "verdict": verdict,
         }
         body = {name: value for name, value in given.items() if value is not None}
-        return parse(DecidedMatches, self._send("POST", "/matches", once=True, json=body))
+        return parse(DecidedMatches, await self._send("POST", "/matches", once=True, json=body))
 
-    def list_matches(
+    async def list_matches(
         self, gallery: str | None = None, *, verdict: Literal["same", "different"] | None = None
-    ) -> Iterator[MatchDecision]:
+    ) -> AsyncIterator[MatchDecision]:
         """Yield what was decided in a gallery, newest first."""
-        yield from self._pages(MatchPage, "/matches", gallery, verdict=verdict)
+        async for item in self._pages(MatchPage, "/matches", gallery, verdict=verdict):
+            yield item
 
-    def undo_match(self, match_id: str) -> None:
+    async def undo_match(self, match_id: str) -> None:
         """Take a decision back; what `same` put together comes apart, unless somebody moved it since."""
-        self._send("DELETE", f"/matches/{segment(match_id)}", gone_is_done=True)
+        await self._send("DELETE", f"/matches/{segment(match_id)}", gone_is_done=True)
 
-    def change_tracklet(
+    async def change_tracklet(
         self,
         tracklet_id: str,
         *,
@@ -150,4 +157,4 @@ class IdentityMethods(Sender):
             body["identity"] = identity
         headers = {} if version is None else {"If-Match": f'"{version}"'}
         path = f"/tracklets/{segment(tracklet_id)}"
-        return parse(Tracklet, self._send("PATCH", path, repeatable=version is None, json=body, headers=headers))
+        return parse(Tracklet, await self._send("PATCH", path, repeatable=version is None, json=body, headers=headers))

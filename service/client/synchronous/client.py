@@ -1,44 +1,27 @@
-"""The Python client of the service: `with TfclipClient(url, api_key) as client: client.search(tracklet_id)`."""
+"""The Python client: `with TfclipClient(url, api_key) as client: client.search(tracklet_id)`."""
 
-import json
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from itertools import count
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import httpx
-from pydantic import BaseModel
 
-from service.client_admin import AdminMethods
-from service.client_answers import frame_parts, parse, segment
-from service.client_calibration import CalibrationMethods
-from service.client_errors import UnexpectedAnswerError, UnreachableError, problem_of
-from service.client_evidence import EvidenceMethods
-from service.client_identities import IdentityMethods
-from service.client_options import SearchOptions as SearchOptions
-from service.client_search import SearchMethods
-from service.retries import RetryPolicy, retry_after_seconds
-from service.wire import Readiness, Tracklet, TrackletPage
-
-Answer = TypeVar("Answer", bound=BaseModel)
-DEFAULT_URL = "http://127.0.0.1:8000"
-PATIENT = RetryPolicy()
-_BUSY = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE)
-
-
-@dataclass(frozen=True)
-class StoredTracklet:
-    """A tracklet that the service holds; `created` is false when it held it before this request."""
-
-    tracklet: Tracklet
-    created: bool
+from service.client.answers import parse
+from service.client.errors import UnexpectedAnswerError, no_answer, problem_of
+from service.client.retries import BUSY, PATIENT, RetryPolicy, retry_after_seconds
+from service.client.synchronous.admin import AdminMethods
+from service.client.synchronous.calibration import CalibrationMethods
+from service.client.synchronous.evidence import EvidenceMethods
+from service.client.synchronous.identities import IdentityMethods
+from service.client.synchronous.search import SearchMethods
+from service.client.synchronous.tracklets import TrackletMethods
+from service.client.wire import Readiness
 
 
 class TfclipClient(
+    TrackletMethods,
     SearchMethods,
     CalibrationMethods,
     EvidenceMethods,
@@ -83,64 +66,12 @@ class TfclipClient(
         """Close the connections."""
         self._http.close()
 
-    def create_tracklet(
-        self,
-        frames: Sequence[bytes],
-        camera_id: str,
-        *,
-        gallery: str | None = None,
-        external_id: str | None = None,
-        identity: str | None = None,
-        started_at: datetime | None = None,
-        ended_at: datetime | None = None,
-        labels: Mapping[str, Any] | None = None,
-    ) -> StoredTracklet:
-        """Store a tracklet: `frames` are JPEG, PNG or WebP files in their order in time."""
-        metadata = {
-            "camera_id": camera_id,
-            "gallery": gallery,
-            "external_id": external_id,
-            "identity": identity,
-            "started_at": started_at.isoformat() if started_at else None,
-            "ended_at": ended_at.isoformat() if ended_at else None,
-            "labels": dict(labels) if labels else None,
-        }
-        given = {name: value for name, value in metadata.items() if value is not None}
-        response = self._send(
-            "POST",
-            "/tracklets",
-            once=True,
-            data={"metadata": json.dumps(given)},
-            files=frame_parts(frames),
-        )
-        return StoredTracklet(parse(Tracklet, response), created=response.status_code == httpx.codes.CREATED)
-
-    def get_tracklet(self, tracklet_id: str) -> Tracklet:
-        """Return one stored tracklet."""
-        return parse(Tracklet, self._send("GET", f"/tracklets/{segment(tracklet_id)}"))
-
-    def list_tracklets(self, gallery: str | None = None, *, page_size: int = 100) -> Iterator[Tracklet]:
-        """Yield a gallery's tracklets, newest first, asking for the next page only when it is needed."""
-        cursor: str | None = None
-        while True:
-            given = {"limit": str(page_size), "gallery": gallery, "cursor": cursor}
-            parameters = [(name, value) for name, value in given.items() if value is not None]
-            page = parse(TrackletPage, self._send("GET", "/tracklets", params=parameters))
-            yield from page.items
-            cursor = page.next_cursor
-            if cursor is None:
-                return
-
-    def delete_tracklet(self, tracklet_id: str) -> None:
-        """Delete one tracklet; searches no longer find it once this returns."""
-        self._send("DELETE", f"/tracklets/{segment(tracklet_id)}", gone_is_done=True)
-
     def ready(self) -> Readiness:
         """Return whether the service is ready now. It is asked once, without retries."""
         try:
             response = self._http.get(f"{self.url}/readyz")
         except (httpx.TransportError, httpx.InvalidURL) as error:
-            raise UnreachableError(_no_answer(self.url, error)) from error
+            raise no_answer(self.url, error) from error
         if response.is_success:
             return parse(Readiness, response)
         if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
@@ -171,16 +102,16 @@ class TfclipClient(
                 lost = True
                 delay = self._retries.delay(attempt) if repeatable else None
                 if delay is None:
-                    raise UnreachableError(_no_answer(self.url, error)) from error
+                    raise no_answer(self.url, error) from error
             except (httpx.TransportError, httpx.InvalidURL) as error:
-                raise UnreachableError(_no_answer(self.url, error)) from error
+                raise no_answer(self.url, error) from error
             else:
                 # The first deletion may have been carried out although its answer was lost.
                 if response.is_success or (gone_is_done and lost and response.status_code == httpx.codes.NOT_FOUND):
                     return response
                 asked = retry_after_seconds(response.headers.get("Retry-After"))
                 # 409 with a time: the first of two requests under one idempotency key is not answered yet.
-                busy = response.status_code in _BUSY or (
+                busy = response.status_code in BUSY or (
                     response.status_code == httpx.codes.CONFLICT and asked is not None
                 )
                 delay = self._retries.delay(attempt, asked) if repeatable and busy else None
@@ -188,7 +119,3 @@ class TfclipClient(
                     raise problem_of(response)
             time.sleep(delay)
         raise AssertionError("unreachable")
-
-
-def _no_answer(url: str, error: Exception) -> str:
-    return f"the service at {url} does not answer: {error or type(error).__name__}"

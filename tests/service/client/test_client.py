@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from service.client import SearchOptions, TfclipClient
-from service.client_errors import ApiProblem, JobTimeoutError, UnexpectedAnswerError, UnreachableError
-from service.retries import RetryPolicy, retry_after_seconds
+from service.client.errors import ApiProblem, JobTimeoutError, UnexpectedAnswerError, UnreachableError
+from service.client.retries import RetryPolicy, retry_after_seconds
 
 RESET = "reset"
 QUICK = RetryPolicy(attempts=4, first_delay_seconds=0.001, longest_delay_seconds=0.01)
