@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 SYNCHRONOUS, ASYNCHRONOUS = "service.client.synchronous", "service.client.asynchronous"
-_NAMES = {"pieces": "async_pieces"}
+_NAMES = {"Pieces": "AsyncPieces"}
 _ATTRIBUTES = {
     "time.sleep": "asyncio.sleep",
     "httpx.Client": "httpx.AsyncClient",

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass
 from typing import BinaryIO
 
 _PIECE_BYTES = 64 * 1024
@@ -18,17 +19,25 @@ def announced(file: BinaryIO) -> dict[str, str]:
     return {"Content-Length": str(end - here)}
 
 
-def pieces(body: BinaryIO | Iterable[bytes]) -> Iterator[bytes]:
-    """Yield what is left of an open file, or what a body is made of."""
-    if isinstance(body, Iterable) and not hasattr(body, "read"):
-        yield from body
-        return
-    while piece := body.read(_PIECE_BYTES):
-        yield piece
+@dataclass(frozen=True)
+class Pieces:
+    """A body for the synchronous client: what is left of an open file, or the bytes that `body` yields."""
+
+    body: BinaryIO | Iterable[bytes]
+
+    def __iter__(self) -> Iterator[bytes]:
+        # An open file yields lines, which may be of any length.
+        read = getattr(self.body, "read", None)
+        return iter(self.body) if read is None else iter(lambda: read(_PIECE_BYTES), b"")
 
 
-async def async_pieces(body: BinaryIO | Iterable[bytes]) -> AsyncIterator[bytes]:
-    """The same for an event loop, which goes on while a thread reads or makes a piece."""
-    drawn = pieces(body)
-    while (piece := await asyncio.to_thread(next, drawn, None)) is not None:
-        yield piece
+@dataclass(frozen=True)
+class AsyncPieces:
+    """The same for the asynchronous client: the event loop goes on while a thread reads or makes a piece."""
+
+    body: BinaryIO | Iterable[bytes]
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        pieces = iter(Pieces(self.body))
+        while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+            yield piece

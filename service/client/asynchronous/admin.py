@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from service.client.answers import parse, segment
 from service.client.asynchronous.sending import AsyncSender
-from service.client.bodies import announced, async_pieces
+from service.client.bodies import AsyncPieces, announced
 from service.client.errors import JobTimeoutError
 from service.client.wire import (
     Generation,
@@ -57,7 +57,7 @@ class AsyncAdminMethods(AsyncSender):
             params=[("name", name)] if name else [],
             # A file that has a length is announced with it, so that a refusal comes before the weights go.
             headers={"Content-Type": "application/octet-stream"} | announced(weights),
-            content=async_pieces(weights),
+            content=AsyncPieces(weights),
         )
         return parse(RegisteredModel, response)
 

@@ -28,7 +28,7 @@ class AsyncSender:
             repeatable: it may be sent again although the first may have been carried out.
             once: it creates something: it carries an `Idempotency-Key`, by which the service knows it again.
             gone_is_done: 404 after a lost answer means that the first was carried out.
-            content: as httpx takes it; what is read or made piece by piece goes through `pieces`.
+            content: as httpx takes it; what is read or made piece by piece comes as `Pieces`.
         """
         raise NotImplementedError
 

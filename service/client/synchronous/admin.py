@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO
 
 from service.client.answers import parse, segment
-from service.client.bodies import announced, pieces
+from service.client.bodies import Pieces, announced
 from service.client.errors import JobTimeoutError
 from service.client.synchronous.sending import Sender
 from service.client.wire import (
@@ -54,7 +54,7 @@ class AdminMethods(Sender):
             params=[("name", name)] if name else [],
             # A file that has a length is announced with it, so that a refusal comes before the weights go.
             headers={"Content-Type": "application/octet-stream"} | announced(weights),
-            content=pieces(weights),
+            content=Pieces(weights),
         )
         return parse(RegisteredModel, response)
 
