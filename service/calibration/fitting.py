@@ -28,6 +28,9 @@ LEAST_PAIRS = 30
 MOST_SEARCHES = 5000
 """Tracklets that search, of people chosen at random. With more, intervals hardly narrow and passes take longer."""
 
+MOST_OF_ONE = 250
+"""Tracklets of one identity that searches. One with more would outweigh others, if it is one person at all."""
+
 _POINTS = 41
 
 
@@ -75,14 +78,16 @@ def label(
         most: rows that search at most.
 
     Raises:
-        TooFewLabels: no row has an identity.
+        TooFewLabels: nobody could search.
     """
     known = np.flatnonzero(identity >= 0)
-    if not len(known):
-        raise TooFewLabels("No tracklet of the gallery has an identity.")
     names, numbers, sizes = np.unique(identity[known], return_inverse=True, return_counts=True)
     order = np.random.default_rng(0).permutation(len(names))
-    searching = max(1, int(np.searchsorted(np.cumsum(sizes[order]), most, side="right")))
+    few = sizes[order] <= MOST_OF_ONE
+    order = np.concatenate([order[few], order[~few]])
+    searching = int(np.searchsorted(np.cumsum(sizes[order][: np.count_nonzero(few)]), most, side="right"))
+    if searching == 0:
+        raise TooFewLabels(f"No identity of the gallery has a tracklet, and {MOST_OF_ONE} at most.")
     place = np.empty(len(names), np.int64)
     place[order] = np.arange(len(names))
     rows, person = known, place[numbers]
@@ -186,7 +191,7 @@ def _refuse_too_few(searches: Searches, pairs: PairCounts, wanted: Wanted) -> No
         for has, needed, what in (
             (mated, LEAST_IDENTITIES, "identities seen by two cameras"),
             (found, LEAST_PAIRS, "pairs of one person's tracklets from two cameras"),
-            (len(searches.mate), least, "tracklets with an identity, for so low a false-positive rate"),
+            (searches.identities, least, "identities, for so low a false-positive rate"),
         )
         if has < needed
     ]

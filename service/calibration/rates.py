@@ -109,14 +109,17 @@ def _nobody_beyond(
 def threshold_for(searches: Searches, target: float, tail: Tail) -> float:
     """The least score at which non-mated searches are answered at a rate of at most `target`.
 
-    One more search is counted as answered: so the promise holds on average over who happens to be labelled, and not
-    only for those who were (the correction of conformal prediction). Where no score will do, the answer is 1.
+    One more person is counted, with as many searches as the others have, all answered: so the promise holds on average
+    over who happens to be labelled, and not only for those who were (conformal prediction, by people since the searches
+    of one depend on each other). Where no score will do, the answer is 1.
     """
     low, high = -1.0, 1.0
+    number = len(searches.identity)
+    one_more = number / len(np.unique(searches.identity))
     for _ in range(_HALVINGS):
         middle = (low + high) / 2.0
         wrong = false_positive(searches, middle, tail).sum()
-        if (wrong + 1.0) / (len(searches.identity) + 1.0) <= target:
+        if (wrong + one_more) / (number + one_more) <= target:
             high = middle
         else:
             low = middle

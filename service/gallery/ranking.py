@@ -213,13 +213,14 @@ class Search:
             with self._metrics.stage("rank"):
                 found = await loaded.search(asked)
             hits = [hit for hit in found if options.min_score is None or hit.score >= options.min_score]
-            shown = hits[: options.k]
-            rows, model = await self._rows(shown, loaded)
-            gone = frozenset(hit.tracklet_id for hit in shown if hit.tracklet_id not in rows)
+            looked_at = hits[: asked.k - 1]
+            rows, model = await self._rows(looked_at, loaded)
+            gone = frozenset(hit.tracklet_id for hit in looked_at if hit.tracklet_id not in rows)
             if not gone:
                 break
-            # Another process deleted some a moment ago: the next ones belong in their places.
-            asked = replace(asked, without=asked.without | gone)
+            # Another process deleted some a moment ago: the next ones belong in their places. Perhaps it deleted many.
+            asked = replace(asked, k=2 * asked.k, without=asked.without | gone)
+        shown = looked_at[: options.k]
         results = [RankedTracklet(n, hit.score, rows[hit.tracklet_id]) for n, hit in enumerate(shown, start=rank + 1)]
         cursor = None
         if len(hits) > options.k:

@@ -280,7 +280,8 @@ class Uploads:
         """The tracklet that has the upload's id or external id already, and the gallery, made when it is new."""
         existing = None
         async with self._database.reading() as connection:
-            if creation.may_exist():
+            if creation.is_keyed():
+                # An earlier try of the request, or one that runs beside this, may have stored it.
                 existing = await store.find(connection, identifier)
             if existing is None and upload.external_id is not None:
                 existing = await store.find_by_external_id(connection, upload.gallery, upload.external_id)

@@ -412,7 +412,7 @@ def test_who_was_just_deleted_elsewhere_leaves_the_place_to_the_next_of_the_same
     running_service: RunningService, client: httpx.Client
 ) -> None:
     query = upload(running_service, 400, 1, gallery="left")["id"]
-    for number in range(6):
+    for number in range(8):
         upload(running_service, 401 + number, 1, gallery="left", identity=f"p{number % 2}")
     whole = get(client, query_id=query, gallery="left")["results"]
     with running_service.database() as connection:
@@ -424,6 +424,14 @@ def test_who_was_just_deleted_elsewhere_leaves_the_place_to_the_next_of_the_same
     assert len(left) == 2
     ranked = get(client, query_id=query, gallery="left", rerank="k_reciprocal")["results"]
     assert {one["tracklet_id"] for one in ranked} == {one["tracklet_id"] for one in whole[1:]}
+    with running_service.database() as connection:
+        connection.execute(
+            "DELETE FROM tracklets WHERE id = ANY(%s::uuid[])", ([one["tracklet_id"] for one in whole[1:6]],)
+        )
+    first = get(client, query_id=query, gallery="left", k=1)
+    second = get(client, query_id=query, gallery="left", k=1, cursor=first["next_cursor"])
+    assert ids(first) + ids(second) == [one["tracklet_id"] for one in whole[6:]]
+    assert second["next_cursor"] is None
 
 
 def test_the_client_asks_for_all_of_this(running_service: RunningService, stored: list[dict]) -> None:

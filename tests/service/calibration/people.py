@@ -88,6 +88,38 @@ def store(running: RunningService, gallery: str, vectors: np.ndarray, identities
     return [str(one) for one in ids]
 
 
+def switch(running: RunningService, gallery: str, generation: int, model: str | None = None) -> None:
+    """Serve the gallery by another generation, as a re-index does; with `model`, a new one under this model.
+
+    The model is new, and says of every tracklet what the first one does.
+    """
+    with running.database() as connection, connection.transaction():
+        (number,) = connection.execute("SELECT id FROM galleries WHERE name = %s", (gallery,)).fetchone()
+        if model is not None:
+            connection.execute(
+                "INSERT INTO models (id, dimension, architecture, image, provenance)"
+                " SELECT %s, dimension, architecture, image, provenance FROM models ORDER BY created_at LIMIT 1",
+                (model,),
+            )
+            connection.execute(
+                "INSERT INTO descriptors (tracklet_id, model_id, vector)"
+                " SELECT tracklet_id, %s, vector FROM descriptors JOIN tracklets ON tracklets.id = tracklet_id"
+                " WHERE gallery_id = %s",
+                (model, number),
+            )
+            connection.execute(
+                "INSERT INTO generations (gallery_id, number, model_id, status) VALUES (%s, %s, %s, 'ready')",
+                (number, generation, model),
+            )
+        connection.execute("UPDATE galleries SET generation = %s WHERE id = %s", (generation, number))
+
+    def followed() -> bool:
+        served = running.service.galleries.find(gallery)
+        return served is not None and served.loaded.generation == generation
+
+    wait_until(followed)
+
+
 def calibrate(running: RunningService, **body: object) -> dict:
     """Calibrate, and return the job when it has ended."""
     with running.client() as client:

@@ -9,7 +9,7 @@ import pytest
 from service.calibration.answers import ServedCalibrations, decide, judge_of
 from service.calibration.curve import Curve
 from service.store.calibrations import Calibration
-from tests.service.calibration.people import World, calibrate, store
+from tests.service.calibration.people import World, calibrate, store, switch
 from tests.support import RunningService, make_settings, run_service, search, wait_until
 
 WORLD = World()
@@ -151,6 +151,25 @@ def test_a_gallery_that_grew_by_half_is_answered_with_scores_until_it_is_calibra
     assert page_of(running_service, "growing", limit=1)["next_cursor"] is None
 
 
+def test_on_another_model_nothing_is_decided_and_back_on_the_first_it_is_again(running_service: RunningService) -> None:
+    ids = fill(running_service, "moving", people=25)
+    made = calibrate(running_service, gallery="moving", match_fpir=0.05)["result"]["calibration_id"]
+    before = search(running_service, ids[0], gallery="moving")
+    assert before["decision"] is not None
+    switch(running_service, "moving", 2, "b" * 64)
+    answer = search(running_service, ids[0], gallery="moving")
+    why = "the gallery is on another model"
+    assert answer["calibration"] == {"id": made, "stale": True, "reason": why}
+    assert (answer["decision"], answer["results"][0]["probability"]) == (None, None)
+    fill(running_service, "staying", people=1)
+    refused = {"gallery": "moving", "reference_gallery": "staying"}
+    with running_service.client() as client:
+        assert client.post("/admin/calibrations", json=refused).json()["code"] == "model_conflict"
+    switch(running_service, "moving", 1)
+    again = search(running_service, ids[0], gallery="moving")
+    assert (again["decision"], again["calibration"]) == (before["decision"], before["calibration"])
+
+
 def test_too_few_labels_leave_answers_as_scores(running_service: RunningService) -> None:
     ids = fill(running_service, "few", people=5)
     job = calibrate(running_service, gallery="few")
@@ -169,7 +188,7 @@ def test_the_labels_of_a_reference_gallery_give_numbers_for_a_gallery_of_another
     assert job["status"] == "succeeded", job
     made = page_of(running_service, "unnamed")["current"]
     assert (made["tracklets"], made["reference_gallery"], made["labels"]["people_beyond"]) == (360, "yard", PEOPLE)
-    assert made["decisions"]["match"]["threshold"] > calibrated.current["decisions"]["match"]["threshold"]
+    assert made["decisions"]["possible"]["threshold"] > calibrated.current["decisions"]["possible"]["threshold"]
     answer = search(running_service, ids[0], gallery="unnamed", k=400)
     assert (answer["decision"], len(answer["results"])) == ("no match", 359)
 

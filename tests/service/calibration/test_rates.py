@@ -53,7 +53,8 @@ def test_a_threshold_is_the_least_that_keeps_its_promise(beyond: float) -> None:
     threshold = threshold_for(searches, 0.1, tail)
 
     def share(at: float) -> float:
-        return (false_positive(searches, at, tail).sum() + 1) / (len(searches.mate) + 1)
+        # One more person, whose two searches are both answered.
+        return (false_positive(searches, at, tail).sum() + 2) / (len(searches.mate) + 2)
 
     assert share(threshold) <= 0.1 < share(threshold - 1e-9)
 
@@ -67,7 +68,7 @@ def test_every_person_is_judged_by_a_gallery_that_never_had_them() -> None:
             for owner, row, people in zip(searches.identity, searches.best, searches.people, strict=True)
             if owner != person
         )
-        allowed = int(np.floor(target * (len(tops) + 1) + 1e-9)) - 1
+        allowed = int(np.floor(target * (len(tops) + 2) + 1e-9)) - 2
         threshold = tops[-allowed - 1]
         wrong += [row[0] > threshold for row in searches.best[searches.identity == person]]
     rate = false_positive_rate(searches, target, threshold_for(searches, target, searches.tail()))
@@ -120,7 +121,7 @@ WORLDS = {"even": World(), "crowded": World(crowding=0.5)}
 
 
 @pytest.mark.parametrize("world", WORLDS)
-@pytest.mark.parametrize(("people", "labelled"), [(60, 60), (300, 60)], ids=["all labelled", "a fifth labelled"])
+@pytest.mark.parametrize(("people", "labelled"), [(40, 40), (200, 40)], ids=["all labelled", "a fifth labelled"])
 def test_strangers_are_answered_match_at_the_promised_rate(world: str, people: int, labelled: int) -> None:
     kept, rates = 0, []
     for seed in range(4):
@@ -131,15 +132,15 @@ def test_strangers_are_answered_match_at_the_promised_rate(world: str, people: i
         rates.append(rate)
     assert kept >= 3, rates
     # What is asked for is what comes on average, give or take the luck of four galleries.
-    assert 0.02 < np.mean(rates) < 0.12
+    assert 0.01 < np.mean(rates) < 0.1
 
 
 def test_the_size_of_the_gallery_is_in_the_promise() -> None:
     world = World()
-    small, vectors, rng = made_up(world, 600, 60, 0, unlabelled=False)
-    large, _, _ = made_up(world, 600, 60, 0)
+    small, vectors, rng = made_up(world, 400, 40, 0, unlabelled=False)
+    large, _, _ = made_up(world, 400, 40, 0)
     assert large.match_threshold > small.match_threshold
-    # Thresholds for the sixty who are labelled promise too much in the gallery of six hundred.
+    # Thresholds for the forty who are labelled promise too much in the gallery of four hundred.
     assert true_fpir(small, world, vectors, rng) > small.report["decisions"]["match"]["fpir"]["high"]
 
 
@@ -168,11 +169,11 @@ def test_people_in_the_gallery_are_missed_at_the_rate_that_is_reported() -> None
 
 
 def test_the_prior_is_the_share_of_pairs_that_searches_rank() -> None:
-    fitted, _, _ = made_up(World(), 300, 60, 0)
-    # Two mates among the 600 tracklets of the other two cameras.
-    assert fitted.prior == pytest.approx(2 / 600)
+    fitted, _, _ = made_up(World(), 100, 25, 0)
+    # Two mates among the 200 tracklets of the other two cameras.
+    assert fitted.prior == pytest.approx(2 / 200)
     assert fitted.report["probability"]["prior_counted"]
-    given, _, _ = made_up(World(), 60, 60, 0, wanted=Wanted(0.05, 0.2, 0.25, False))
+    given, _, _ = made_up(World(), 25, 25, 0, wanted=Wanted(0.05, 0.2, 0.25, False))
     assert (given.prior, given.report["probability"]["prior_counted"]) == (0.25, False)
 
 
@@ -180,12 +181,27 @@ def test_the_prior_is_the_share_of_pairs_that_searches_rank() -> None:
     ("people", "wanted", "missing"),
     [
         (12, WANTED, "12 identities seen by two cameras, needed are 20"),
-        (25, Wanted(0.01, 0.2, None, False), "75 tracklets with an identity, for so low .*, needed are 100"),
+        (25, Wanted(0.01, 0.2, None, False), "25 identities, for so low .*, needed are 100"),
     ],
 )
 def test_too_few_labels_are_refused_with_what_is_missing(people: int, wanted: Wanted, missing: str) -> None:
     with pytest.raises(TooFewLabels, match=missing):
         made_up(World(), people, people, 0, wanted=wanted)
+
+
+def test_a_calibration_that_is_cancelled_stops_at_the_next_step() -> None:
+    steps = []
+
+    def stop(done: int) -> None:
+        steps.append(done)
+        if done > 75:
+            raise InterruptedError
+
+    vectors = World().seen(World().people(25, np.random.default_rng(0)), 3, np.random.default_rng(1)).reshape(75, 16)
+    chosen = label(np.repeat(np.arange(25), 3), np.tile(np.arange(3), 25), False)
+    with pytest.raises(InterruptedError):
+        fit(chosen, lambda rows: vectors[rows], 75, WANTED, stop)
+    assert steps == [75, 76]
 
 
 def test_a_model_that_tells_nobody_apart_is_refused() -> None:

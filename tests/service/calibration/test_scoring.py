@@ -62,8 +62,14 @@ def test_searches_and_pairs_are_those_of_a_loop(block: int, strangers: bool, mon
 
 
 def test_without_an_identity_nothing_is_compared() -> None:
-    with pytest.raises(TooFewLabels, match="No tracklet"):
+    with pytest.raises(TooFewLabels, match="No identity"):
         label(np.full(5, -1), np.zeros(5, int), False)
+
+
+def test_an_identity_with_very_many_tracklets_is_a_stranger_and_does_not_search() -> None:
+    labelled = label(np.concatenate([np.zeros(400, int), np.repeat(np.arange(1, 9), 4)]), np.arange(432) % 3, False)
+    assert (labelled.searching, labelled.people) == (8, 9)
+    assert np.bincount(labelled.person).tolist() == [4] * 8 + [400]
 
 
 def test_those_who_search_are_whole_people_up_to_the_most() -> None:
