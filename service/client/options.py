@@ -1,10 +1,13 @@
-"""The options of a search, as the client sends them."""
+"""The options of requests, as the client sends them."""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Literal
+
+KEEP = object()
+"""Leaves a tracklet's identity as it is; None would take it away."""
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,19 @@
+# Generated from service/client/synchronous/calibration.py by `python -m tools.asynchronous_client`: change that file.
 """What scores mean: the part of the client that calibrates galleries."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from typing import Literal
 
-from service.client_answers import parse, segment
-from service.client_sending import Sender
-from service.wire import Job
-from service.wire_calibration import Calibration, CalibrationPage
+from service.client.answers import parse, segment
+from service.client.asynchronous.sending import AsyncSender
+from service.client.wire import Job
+from service.client.wire.calibration import Calibration, CalibrationPage
 
 
-class CalibrationMethods(Sender):
-    """Mixed into `TfclipClient`, which sends."""
+class AsyncCalibrationMethods(AsyncSender):
+    """Mixed into `AsyncTfclipClient`, which sends."""
 
-    def calibrate(
+    async def calibrate(
         self,
         gallery: str | None = None,
         *,
@@ -32,17 +33,18 @@ class CalibrationMethods(Sender):
             "unlabelled": unlabelled,
         }
         body = {name: value for name, value in given.items() if value is not None}
-        return parse(Job, self._send("POST", "/admin/calibrations", once=True, json=body))
+        return parse(Job, await self._send("POST", "/admin/calibrations", once=True, json=body))
 
-    def calibration(self, gallery: str | None = None) -> Calibration | None:
+    async def calibration(self, gallery: str | None = None) -> Calibration | None:
         """Return the calibration that a gallery's answers are judged by, if there is one."""
         parameters = [("limit", "1")] + ([("gallery", gallery)] if gallery else [])
-        return parse(CalibrationPage, self._send("GET", "/calibrations", params=parameters)).current
+        return parse(CalibrationPage, await self._send("GET", "/calibrations", params=parameters)).current
 
-    def list_calibrations(self, gallery: str | None = None) -> Iterator[Calibration]:
+    async def list_calibrations(self, gallery: str | None = None) -> AsyncIterator[Calibration]:
         """Yield a gallery's calibrations, newest first."""
-        yield from self._pages(CalibrationPage, "/calibrations", gallery)
+        async for item in self._pages(CalibrationPage, "/calibrations", gallery):
+            yield item
 
-    def delete_calibration(self, calibration_id: str) -> None:
+    async def delete_calibration(self, calibration_id: str) -> None:
         """Forget a calibration; the one before it is in force again."""
-        self._send("DELETE", f"/admin/calibrations/{segment(calibration_id)}", gone_is_done=True)
+        await self._send("DELETE", f"/admin/calibrations/{segment(calibration_id)}", gone_is_done=True)

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+BUSY = (429, 503)
+"""Statuses that pass: too many requests, unavailable."""
+
 
 @dataclass(frozen=True)
 class RetryPolicy:
@@ -33,6 +36,9 @@ class RetryPolicy:
             return retry_after * (1 + jitter / 4) if retry_after <= self.longest_delay_seconds else None
         doubled = self.first_delay_seconds * 2.0 ** (attempt - 1)
         return min(self.longest_delay_seconds, doubled) * (1 + jitter) / 2
+
+
+PATIENT = RetryPolicy()
 
 
 def retry_after_seconds(header: str | None) -> float | None:

@@ -1,8 +1,8 @@
 """Evidence for an answer: the part of the client that asks what a result rests on."""
 
-from service.client_answers import parse, segment
-from service.client_sending import Sender
-from service.wire_evidence import AttentionMap, Evidence, Purity
+from service.client.answers import parse, segment
+from service.client.synchronous.sending import Sender
+from service.client.wire.evidence import AttentionMap, Evidence, Purity
 
 
 class EvidenceMethods(Sender):

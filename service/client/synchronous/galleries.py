@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from service.client_answers import parse, segment
-from service.client_sending import Sender
-from service.wire import Job
-from service.wire_galleries import Camera, CameraPage, Gallery, GalleryPage, Transits
+from service.client.answers import parse, segment
+from service.client.synchronous.sending import Sender
+from service.client.wire import Job
+from service.client.wire.galleries import Camera, CameraPage, Gallery, GalleryPage, Transits
 
 
 class GalleryMethods(Sender):

@@ -53,6 +53,11 @@ class ApiProblem(ClientError):
         self.request_id = request_id
 
 
+def no_answer(url: str, error: Exception) -> UnreachableError:
+    """What to raise when the service at `url` did not answer."""
+    return UnreachableError(f"the service at {url} does not answer: {error or type(error).__name__}")
+
+
 def problem_of(response: httpx.Response) -> ApiProblem:
     """Turn an answer that is no success into an `ApiProblem`, also one that a proxy made without a JSON body."""
     status = response.status_code

@@ -4,10 +4,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO
 
-from service.client_answers import parse, segment
-from service.client_errors import JobTimeoutError
-from service.client_sending import Sender
-from service.wire import (
+from service.client.answers import parse, segment
+from service.client.bodies import Pieces, announced
+from service.client.errors import JobTimeoutError
+from service.client.synchronous.sending import Sender
+from service.client.wire import (
     Generation,
     GenerationPage,
     Integrity,
@@ -51,9 +52,9 @@ class AdminMethods(Sender):
             "/admin/models",
             repeatable=False,
             params=[("name", name)] if name else [],
-            headers={"Content-Type": "application/octet-stream"},
             # A file that has a length is announced with it, so that a refusal comes before the weights go.
-            content=weights,
+            headers={"Content-Type": "application/octet-stream"} | announced(weights),
+            content=Pieces(weights),
         )
         return parse(RegisteredModel, response)
 

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict
 
-from service.wire import Ranking
+from service.client.wire import Ranking
 
 
 class _Answer(BaseModel):

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from service.client_answers import frame_parts, parse
-from service.client_options import SearchOptions
-from service.client_sending import Sender
-from service.wire import Match, Ranking
-from service.wire_search import BatchAnswer, BatchItem, Verification
+from service.client.answers import frame_parts, parse
+from service.client.options import SearchOptions
+from service.client.synchronous.sending import Sender
+from service.client.wire import Match, Ranking
+from service.client.wire.search import BatchAnswer, BatchItem, Verification
 
 
 class SearchMethods(Sender):

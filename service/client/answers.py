@@ -1,16 +1,26 @@
 """Reading the service's answers and writing what is sent, for the client."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from service.client_errors import UnexpectedAnswerError
+from service.client.errors import UnexpectedAnswerError
+from service.client.wire import Tracklet
 
 Answer = TypeVar("Answer", bound=BaseModel)
 _IMAGE_TYPES = {b"\xff\xd8": "jpeg", b"\x89P": "png", b"RI": "webp"}
+
+
+@dataclass(frozen=True)
+class StoredTracklet:
+    """A tracklet that the service holds; `created` is false when it held it before this request."""
+
+    tracklet: Tracklet
+    created: bool
 
 
 def parse(kind: type[Answer], response: httpx.Response) -> Answer:

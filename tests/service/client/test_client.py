@@ -1,22 +1,26 @@
-"""The client against a real HTTP server that answers by a script."""
+"""Both clients against a real HTTP server that answers by a script."""
 
-import json
+import random
 import socket
-import struct
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from io import BytesIO
 
 import pytest
 
-from service.client import SearchOptions, TfclipClient
-from service.client_errors import ApiProblem, JobTimeoutError, UnexpectedAnswerError, UnreachableError
-from service.retries import RetryPolicy, retry_after_seconds
+from service.client import (
+    ApiProblem,
+    JobTimeoutError,
+    RetryPolicy,
+    SearchOptions,
+    TfclipClient,
+    UnexpectedAnswerError,
+    UnreachableError,
+)
+from service.client.retries import retry_after_seconds
+from tests.service.client.scripted import OnALoop, Script, scripted_server
 
-RESET = "reset"
 QUICK = RetryPolicy(attempts=4, first_delay_seconds=0.001, longest_delay_seconds=0.01)
 JPEG = b"\xff\xd8\xff\xe0 not decoded here"
 TRACKLET = {
@@ -27,76 +31,31 @@ TRACKLET = {
     "created_at": "2026-01-02T03:04:05Z",
     "added_later": "ignored",
 }
+MODEL = {"id": "m", "name": "tfclip-demo", "trained": True, "demo": True}
 JOB = {"id": "j1", "kind": "reindex", "status": "running", "done": 1, "total": 2, "error": None}
 
 
-class Script:
-    """What the server answers, request by request, and what it was asked."""
-
-    def __init__(self) -> None:
-        self.answers: list[Any] = []
-        self.asked: list[tuple[str, str, bytes, dict[str, str]]] = []
-        self.url = ""
-
-    def then(self, status: int, body: Any = None, **headers: str) -> "Script":
-        self.answers.append((status, body, {name.replace("_", "-"): value for name, value in headers.items()}))
-        return self
-
-    def then_reset(self) -> "Script":
-        self.answers.append(RESET)
-        return self
-
-
-class Handler(BaseHTTPRequestHandler):
-    script: Script
-
-    def _answer(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.script.asked.append((self.command, self.path, body, dict(self.headers)))
-        answer = self.script.answers.pop(0)
-        if answer is RESET:
-            # Lingering for 0 seconds makes the kernel answer with RST.
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.connection.close()
-            self.close_connection = True
-            return
-        status, document, headers = answer
-        content = document if isinstance(document, bytes) else json.dumps(document).encode()
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(0 if status == 204 else len(content)))
-        self.end_headers()
-        if status != 204:
-            self.wfile.write(content)
-
-    do_GET = do_POST = do_DELETE = _answer
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing: the tests read `asked`."""
-
-    def finish(self) -> None:
-        # After a reset there is nothing left to flush.
-        if not self.connection._closed:  # type: ignore[attr-defined]
-            super().finish()
+@pytest.fixture(scope="module")
+def server() -> Iterator[Script]:
+    with scripted_server() as told:
+        yield told
 
 
 @pytest.fixture
-def script() -> Iterator[Script]:
-    told = Script()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Told", (Handler,), {"script": told}))
-    told.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield told
-    server.shutdown()
-    thread.join()
-    server.server_close()
+def script(server: Script) -> Script:
+    server.answers, server.asked = [], []
+    return server
 
 
-@pytest.fixture
-def client(script: Script) -> Iterator[TfclipClient]:
-    with TfclipClient(script.url, "key-of-the-test", retries=QUICK) as made:
+@pytest.fixture(scope="module", params=[TfclipClient, OnALoop], ids=["synchronous", "asynchronous"])
+def kind(request: pytest.FixtureRequest) -> type[TfclipClient]:
+    """Either client: whatever is asked here, both do alike."""
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def client(server: Script, kind: type[TfclipClient]) -> Iterator[TfclipClient]:
+    with kind(server.url, "key-of-the-test", retries=QUICK) as made:
         yield made
 
 
@@ -158,6 +117,21 @@ def test_other_creating_requests_carry_one_too(
     keys = [headers["Idempotency-Key"] for *_, headers in script.asked]
     assert len(keys) == 2
     assert keys[0] == keys[1]
+
+
+def test_weights_are_sent_from_where_the_file_stands_and_their_length_before_them(
+    script: Script, client: TfclipClient
+) -> None:
+    weights = random.Random(1).randbytes(200_000)
+    file = BytesIO(b"read already" + weights)
+    file.seek(len(b"read already"))
+    script.then(201, MODEL | {"dimension": 8})
+    assert client.add_model(file, "night").id == "m"
+    ((method, path, body, headers),) = script.asked
+    assert (method, path) == ("POST", "/admin/models?name=night")
+    assert headers["Content-Length"] == str(len(weights))
+    assert "Transfer-Encoding" not in headers
+    assert body == weights
 
 
 def test_what_cannot_be_repeated_is_sent_once(script: Script, client: TfclipClient) -> None:
@@ -263,8 +237,7 @@ def test_search_options_become_parameters(script: Script, client: TfclipClient) 
 
 def test_an_answer_names_its_model_where_the_service_does(script: Script, client: TfclipClient) -> None:
     ranking = {"query_id": "q", "model_id": "m", "generation": 1, "took_ms": 0.5, "results": []}
-    model = {"id": "m", "name": "tfclip-demo", "trained": True, "demo": True}
-    script.then(200, ranking | {"model": model}).then(200, ranking)
+    script.then(200, ranking | {"model": MODEL}).then(200, ranking)
     named = client.search("q").model
     assert named is not None
     assert (named.name, named.trained, named.demo) == ("tfclip-demo", True, True)
@@ -303,23 +276,23 @@ def test_readiness_is_asked_once_and_says_why_not(script: Script, client: Tfclip
     assert not third.ready
 
 
-def test_an_address_where_nothing_listens_is_unreachable() -> None:
+def test_an_address_where_nothing_listens_is_unreachable(kind: type[TfclipClient]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        with TfclipClient(url, retries=QUICK) as client, pytest.raises(UnreachableError, match=url):
+        with kind(url, retries=QUICK) as client, pytest.raises(UnreachableError, match=url):
             client.job("j")
 
 
 @pytest.mark.parametrize("url", ["localhost:8000", "ftp://localhost", "http://[", ""])
-def test_an_address_that_is_none_is_unreachable(url: str) -> None:
-    with TfclipClient(url) as client, pytest.raises(UnreachableError):
+def test_an_address_that_is_none_is_unreachable(kind: type[TfclipClient], url: str) -> None:
+    with kind(url) as client, pytest.raises(UnreachableError):
         client.ready()
 
 
-def test_a_key_that_no_header_can_carry_is_refused_at_once() -> None:
+def test_a_key_that_no_header_can_carry_is_refused_at_once(kind: type[TfclipClient]) -> None:
     with pytest.raises(ValueError, match="line break"):
-        TfclipClient("http://localhost", "secret\n")
+        kind("http://localhost", "secret\n")
 
 
 def test_waits_double_up_to_the_bound_and_are_never_all_the_same() -> None:

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
-from service.client_answers import parse, segment
-from service.client_sending import Sender
-from service.wire import Tracklet
-from service.wire_identities import (
+from service.client.answers import parse, segment
+from service.client.options import KEEP
+from service.client.synchronous.sending import Sender
+from service.client.wire import Tracklet
+from service.client.wire.identities import (
     Appearance,
     AppearancePage,
     DecidedMatches,
@@ -22,9 +23,6 @@ from service.wire_identities import (
     Proposals,
     Unmerged,
 )
-
-KEEP = object()
-"""Leaves a tracklet's identity as it is; None would take it away."""
 
 
 class IdentityMethods(Sender):
