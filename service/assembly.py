@@ -1,7 +1,7 @@
 """Everything that one service process consists of: built in order, closed in reverse."""
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 import structlog
 from alembic.util.exc import CommandError
@@ -13,7 +13,7 @@ from model.devices import resolve_device
 from service.calibration.job import CALIBRATE, Calibrator
 from service.embedding.models import Models
 from service.embedding.registry import ModelRegistry, register_default
-from service.errors import DatabaseUnavailable, InsufficientStorage, StartupError
+from service.errors import DatabaseUnavailable, GalleryDeleting, InsufficientStorage, StartupError
 from service.evidence.evidence import Evidence
 from service.export.sheets import Sheets
 from service.foundation import (
@@ -42,6 +42,7 @@ from service.ingest.uploads import Uploads
 from service.integrity.checks import Checker
 from service.integrity.repair import REPAIR, Repairs
 from service.jobs import reindex
+from service.jobs.deleting import DELETE_GALLERY, Deletions, resume
 from service.jobs.describing import Describer
 from service.jobs.queue import JobQueue
 from service.metrics import Metrics
@@ -96,7 +97,9 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
     await asyncio.to_thread(files.discard_incoming)
     model = await register_default(database, files, network, provenance, settings.weights or DEMO_WEIGHTS)
     async with database.transaction() as connection:
-        await gallery_store.find_or_create(connection, DEFAULT_GALLERY, model.id)
+        # There always is one, unless it is just being deleted: it is made anew at the end of that.
+        with suppress(GalleryDeleting):
+            await gallery_store.find_or_create(connection, DEFAULT_GALLERY, model.id)
         await say_which_models_answer(connection, model)
     if settings.auth == "keys":
         await ensure_admin_key(settings, database)
@@ -174,6 +177,7 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
     generations = reindex.Generations(database, galleries, describer)
     checker = Checker(database, frames, galleries, snapshots, describer)
     repairs = Repairs(database, galleries, uploads, describer, checker)
+    deletions = Deletions(database, galleries, frames, uploads.sweep, always=DEFAULT_GALLERY, model_id=model.id)
     jobs = JobQueue(
         database,
         {
@@ -181,12 +185,14 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
             reindex.ACTIVATE: generations.activate,
             reindex.PURGE: generations.purge,
             REPAIR: repairs.repair,
+            DELETE_GALLERY: deletions.delete,
             CALIBRATE: Calibrator(database, galleries).calibrate,
         },
         lambda kind, status, seconds: metrics.job_seconds.labels(kind, status).observe(seconds),
     )
     await jobs.start()
     parts.push_async_callback(jobs.close)
+    await resume(database, jobs)
 
     idempotency = IdempotencyKeys(database, settings.idempotency_seconds)
     idempotency.start()

@@ -109,6 +109,24 @@ class ExternalIdConflict(ServiceError):
     status, code, title = 409, "external_id_conflict", "The external id is taken by other frames"
 
 
+class GalleryExists(ServiceError):
+    """There is a gallery of this name."""
+
+    status, code, title = 409, "gallery_exists", "The gallery is there already"
+
+
+class GalleryDeleting(ServiceError):
+    """The gallery is being deleted; its name is free when that is done."""
+
+    status, code, title = 409, "gallery_deleting", "The gallery is being deleted"
+
+
+class CameraInUse(ServiceError):
+    """A camera that saw stored tracklets cannot be removed."""
+
+    status, code, title = 409, "camera_in_use", "The camera is in use"
+
+
 class IdempotencyKeyReused(ServiceError):
     """Another request was sent under the same `Idempotency-Key`."""
 
@@ -215,6 +233,12 @@ class JobFinished(ServiceError):
     """A job that is over cannot be stopped."""
 
     status, code, title = 409, "job_finished", "The job is over"
+
+
+class JobIrrevocable(ServiceError):
+    """A job that would leave a half-deleted gallery behind is not stopped."""
+
+    status, code, title = 409, "job_irrevocable", "The job cannot be stopped"
 
 
 class GenerationServing(ServiceError):

@@ -75,6 +75,9 @@ class Settings(BaseSettings):
     max_batches: Annotated[int, Field(ge=1, le=1000)] = Field(default=4, description="archives read at a time")
     max_labels_bytes: Annotated[int, Field(ge=2)] = 16 * 1024
     max_clock_skew_seconds: Annotated[float, Field(ge=0)] = 300.0
+    max_transit_cameras: Annotated[int, Field(ge=1, le=500)] = Field(
+        default=200, description="cameras in a matrix of transit times"
+    )
     max_uploads: Annotated[int, Field(ge=1)] = Field(default=32, description="requests with a body, read at a time")
 
     # Limits on what one search may ask for.

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from service.client_metadata import Descriptor, metadata_of
+from service.client.metadata import Descriptor, metadata_of
 
 CONTENT_TYPE = "application/x-tar"
 _ENDINGS = {b"\xff\xd8": ".jpg", b"\x89P": ".png", b"RI": ".webp"}

@@ -9,7 +9,8 @@ from service.api.admin_schemas import AdminListParameters, JobAnswer, JobPage
 from service.api.cursors import decode_cursor, encode_cursor
 from service.api.dependencies import AdminKey, ReadKey, ServiceDep, single_valued
 from service.api.problems import problems
-from service.errors import JobFinished, NotFound
+from service.errors import JobFinished, JobIrrevocable, NotFound
+from service.jobs.deleting import DELETE_GALLERY
 from service.store import jobs as store
 
 router = APIRouter(prefix="/jobs", tags=["jobs"], dependencies=[Depends(single_valued)])
@@ -52,6 +53,8 @@ async def cancel_job(job_id: uuid.UUID, caller: AdminKey, service: ServiceDep) -
     """
     async with service.database.transaction() as connection:
         before = await store.find(connection, job_id)
+        if before is not None and before.kind == DELETE_GALLERY and before.finished_at is None:
+            raise JobIrrevocable("The gallery is gone for everybody already; what is left of it is being removed.")
         job = await store.request_cancel(connection, job_id)
     if job is None or before is None:
         raise NotFound(f"There is no job {job_id}.")

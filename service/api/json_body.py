@@ -20,7 +20,9 @@ def json_body(schema: type[Schema], required: bool = True) -> dict[str, Any]:
     return {"requestBody": {"required": required, "content": content}}
 
 
-async def read_json(request: Request, schema: type[Document], empty: Document | None = None) -> Document:
+async def read_json(
+    request: Request, schema: type[Document], empty: Document | None = None, max_bytes: int = _MAX_BYTES
+) -> Document:
     """Read and check the body.
 
     Args:
@@ -32,8 +34,8 @@ async def read_json(request: Request, schema: type[Document], empty: Document | 
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > _MAX_BYTES:
-            raise BodyTooLarge(f"The JSON body is larger than {_MAX_BYTES} bytes.")
+        if len(body) > max_bytes:
+            raise BodyTooLarge(f"The JSON body is larger than {max_bytes} bytes.")
     if not body and empty is not None:
         return empty
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":

@@ -9,13 +9,13 @@ from service.api.json_body import json_body, read_json
 from service.api.multipart import Form, read_form
 from service.api.problems import problems
 from service.api.query import parse_options, query_options, read_query
-from service.api.search_schemas import ExamplesParameters, Ranking, SearchParameters, TrackletSearchParameters
+from service.api.search_schemas import ExamplesParameters, FramesSearchParameters, Ranking, TrackletSearchParameters
 from service.errors import FieldError, InvalidRequest
 
 router = APIRouter(prefix="/search", tags=["search"])
 
-_OPTIONS = list(SearchParameters.model_fields)
-_SEARCH_SCHEMA = SearchParameters.model_json_schema()
+_OPTIONS = list(FramesSearchParameters.model_fields)
+_SEARCH_SCHEMA = FramesSearchParameters.model_json_schema()
 _FRAMES_BODY = {
     "requestBody": {
         "required": True,
@@ -69,7 +69,7 @@ async def search_by_frames(request: Request, caller: ReadKey, service: ServiceDe
     async with service.admission:
         form = await read_form(request, service.settings, _OPTIONS)
         parameters = _parse_options(request, form)
-        answer = await service.search.by_frames(form.frames, parameters.options())
+        answer = await service.search.by_frames(form.frames, parameters.options(parameters.sighting()))
     return Ranking.of(answer, parameters.gallery, None, _milliseconds_since(began))
 
 
@@ -87,7 +87,7 @@ async def search_by_examples(request: Request, caller: ReadKey, service: Service
     return Ranking.of(answer, asked.gallery, None, _milliseconds_since(began))
 
 
-def _parse_options(request: Request, form: Form) -> SearchParameters:
+def _parse_options(request: Request, form: Form) -> FramesSearchParameters:
     given: dict[str, list[str]] = {name: list(values) for name, values in form.fields.items()}
     for name, value in request.query_params.multi_items():
         if name in form.fields:
@@ -95,10 +95,10 @@ def _parse_options(request: Request, form: Form) -> SearchParameters:
                 f"Option {name!r} is both in the query string and in the form.", [FieldError(name, "given twice")]
             )
         given.setdefault(name, []).append(value)
-    parameters = parse_options(SearchParameters, given)
-    if parameters.exclude_query_camera:
+    parameters = parse_options(FramesSearchParameters, given)
+    if parameters.exclude_query_camera and parameters.query_camera_id is None:
         raise InvalidRequest(
-            "exclude_query_camera needs a stored query; for uploaded frames name the camera in exclude_camera_id.",
+            "exclude_query_camera needs the camera of the frames: name it in query_camera_id.",
             [FieldError("exclude_query_camera", "the frames have no camera")],
         )
     return parameters

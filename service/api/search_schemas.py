@@ -14,12 +14,15 @@ from pydantic import (
     model_validator,
 )
 
+from service.api.examples.common import OTHER_ID, STRANGER_ID, TRACKLET_ID
 from service.api.schemas import thumbnail_url
 from service.api.served_model import Model
-from service.api.values import Cursor, GalleryName, Moment, Schema, Text, json_labels, labels_as_text
+from service.api.values import LONGEST_SECONDS, Cursor, GalleryName, Moment, Schema, Text, json_labels, labels_as_text
+from service.gallery.filters import Sighting
 from service.gallery.queries import Combine
 from service.gallery.ranking import PAGE_PLACES, Answer, RankedTracklet, SearchOptions
 from service.gallery.reranking import Reranked, RerankOptions
+from service.gallery.times import microseconds
 
 _MOST_EXAMPLES = 100
 
@@ -84,7 +87,19 @@ class SearchParameters(Schema):
             raise ValueError(f"{', '.join(sorted(idle))} without rerank=k_reciprocal does nothing")
         return self
 
-    def options(self) -> SearchOptions:
+    min_time_gap_seconds: float | None = Field(
+        default=None,
+        ge=0,
+        le=LONGEST_SECONDS,
+        allow_inf_nan=False,
+        description="Only tracklets that ended so long before the query, or began so long after it, at any camera.",
+    )
+    feasible_transit: bool = Field(
+        default=False,
+        description="Only tracklets that a person who walks as fast as the gallery's transit times say could be, too.",
+    )
+
+    def options(self, query_sighting: Sighting | None = None) -> SearchOptions:
         """The same, as the gallery room takes it."""
         return SearchOptions(
             gallery=self.gallery,
@@ -102,6 +117,9 @@ class SearchParameters(Schema):
             rerank=self._rerank_options(),
             best_of_identity=self.group_by == "identity",
             cursor=self.cursor,
+            min_time_gap_seconds=self.min_time_gap_seconds,
+            feasible_transit=self.feasible_transit,
+            query_sighting=query_sighting,
         )
 
     def _rerank_options(self) -> RerankOptions | None:
@@ -110,6 +128,28 @@ class SearchParameters(Schema):
         return RerankOptions(
             self.rerank, self.expand or 0, self.rerank_top, self.rerank_k1, self.rerank_k2, self.rerank_lambda
         )
+
+
+class FramesSearchParameters(SearchParameters):
+    """Options of a search by frames, and where and when they were seen."""
+
+    query_camera_id: Text | None = Field(default=None, description="The camera that saw the frames.")
+    query_started_at: Moment | None = Field(default=None, description="When the first frame was seen.")
+    query_ended_at: Moment | None = Field(default=None, description="When the last one was; not without a start.")
+
+    @model_validator(mode="after")
+    def _times_fit(self) -> "FramesSearchParameters":
+        if self.query_ended_at is not None:
+            if self.query_started_at is None:
+                raise ValueError("query_ended_at is given without query_started_at")
+            if self.query_ended_at < self.query_started_at:
+                raise ValueError("query_ended_at is before query_started_at")
+        return self
+
+    def sighting(self) -> Sighting:
+        """Where and when the query was seen."""
+        started, ended = microseconds(self.query_started_at), microseconds(self.query_ended_at)
+        return Sighting.at(self.query_camera_id, started, ended)
 
 
 class TrackletSearchParameters(SearchParameters):
@@ -125,8 +165,8 @@ class ExamplesParameters(SearchParameters):
         json_schema_extra={
             "examples": [
                 {
-                    "positive": ["1c177027-d100-4c33-b138-5c5adaedcc10", "244223f2-ea6f-412a-bb28-37746f6c5d56"],
-                    "negative": ["72233e4c-fe6e-4840-9ad0-e6d99d217bc4"],
+                    "positive": [TRACKLET_ID, OTHER_ID],
+                    "negative": [STRANGER_ID],
                     "combine": "mean",
                     "k": 10,
                 }

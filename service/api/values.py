@@ -19,11 +19,14 @@ from pydantic import (
 )
 
 EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
+LONGEST_SECONDS = 100 * 366 * 86400.0
+"""A hundred years: no time between two people and no clock is off by more."""
+
 _LONGEST_LABEL = 1000
 _LONGEST_TIME = 64
 
 
-def _plain_text(value: str) -> str:
+def plain_text(value: str) -> str:
     """Refuse what PostgreSQL cannot store (NUL, lone surrogates) and what no name contains.
 
     U+FFFD is what a decoder puts in the place of bytes that are not UTF-8.
@@ -48,12 +51,13 @@ def _sensible_time(value: datetime) -> datetime:
         raise ValueError("must not be after the year 9999") from None
 
 
-Text = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain_text)]
-ExternalId = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_plain_text)]
+Text = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(plain_text)]
+ExternalId = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(plain_text)]
+GALLERY_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 GalleryName = Annotated[
     str,
     Field(
-        pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$",
+        pattern=GALLERY_PATTERN,
         description="lower-case letters, digits, `-` and `_`; at most 63",
         examples=["default"],
     ),
@@ -72,7 +76,7 @@ REPEATABLE = ("camera_id", "exclude_camera_id", "identity")
 def _label(value: object) -> object:
     """One rule and one message, where a union of types would give one for each."""
     if isinstance(value, str) and len(value) <= _LONGEST_LABEL:
-        return _plain_text(value)
+        return plain_text(value)
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int) and abs(value) <= 2**53:

@@ -10,7 +10,7 @@ from model.cli import CommandError, console, print_json
 from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Gallery, Url, service_at
 
 if TYPE_CHECKING:
-    from service.wire_bulk import BatchReport
+    from service.client.wire.bulk import BatchReport
 
 _SHOWN_FAILURES = 10
 _PIECE_BYTES = 256 * 1024

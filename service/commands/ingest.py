@@ -102,7 +102,7 @@ def upload_with_progress(
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from service.client_errors import UnreachableError
+    from service.client.errors import UnreachableError
     from service.upload import upload_all
 
     client.ready()  # A service that is not there is told at once, not after the patience of the uploads.

@@ -11,7 +11,7 @@ from model.cli import CommandError, print_json
 from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Gallery, Url, parse_time, service_at
 
 if TYPE_CHECKING:
-    from service.wire import Match, Ranking
+    from service.client.wire import Match, Ranking
 
 Combine = Literal["mean", "max"]
 ExportFormat = Literal["csv", "json", "png"]
@@ -43,6 +43,14 @@ def search(
     ] = None,
     min_frames: Annotated[int | None, typer.Option(min=1, help="Only tracklets of so many frames.")] = None,
     min_score: Annotated[float | None, typer.Option(min=-1, max=1, help="Least cosine similarity.")] = None,
+    min_time_gap_seconds: Annotated[
+        float | None,
+        typer.Option(min=0, help="Only tracklets that ended so long before the query, or began so long after."),
+    ] = None,
+    feasible_transit: Annotated[
+        bool,
+        typer.Option("--feasible-transit", help="Only what the same walking person could be: see `tfclip transits`."),
+    ] = False,
     negative: Annotated[
         list[str] | None, typer.Option(metavar="ID", help="A tracklet of somebody else; repeat for more.")
     ] = None,
@@ -85,6 +93,8 @@ def search(
         labels=_labels(label) if label else None,
         min_frames=min_frames,
         min_score=min_score,
+        min_time_gap_seconds=min_time_gap_seconds,
+        feasible_transit=feasible_transit or None,
         rerank="k_reciprocal" if rerank else None,
         rerank_top=rerank_top,
         expand=expand,

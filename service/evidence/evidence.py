@@ -78,7 +78,7 @@ class Evidence:
     """Compares and judges stored tracklets by their frames; what it computes waits in the queue of the uploads.
 
     Args:
-        frame_cap: frames of a tracklet that are embedded, as for uploads.
+        frame_cap: frames of a tracklet that are looked at where it was not written down of how many its descriptor is.
         threads: that read and decode frames.
     """
 
@@ -185,8 +185,11 @@ class Evidence:
     ) -> tuple[list[int], NDArray[np.float32]]:
         """Positions and descriptors (N, D) of the frames that the tracklet is described by."""
         digests = await self._digests(tracklet_id)
-        positions = spread_evenly(len(digests), self._frame_cap)
         backend = batcher.backend
+        async with self._database.reading() as connection:
+            # As many as when it was described, whatever the gallery's frame cap is now.
+            frames_of = await descriptor_store.frames_of(connection, backend.model_id, [tracklet_id])
+        positions = spread_evenly(len(digests), frames_of.get(tracklet_id, self._frame_cap))
 
         def prepare(picture: Image.Image) -> Tensor:
             return to_tensor([picture], backend.image)

@@ -1,31 +1,20 @@
-"""The plain columns beside the vectors, and masks over them: a filter is a mask over rows, so answers are exact."""
+"""The plain columns beside the vectors: what filters look at."""
 
-from collections.abc import Collection, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.gallery.filters import Filters, Pair, label_pairs
+from service.gallery.filters import Pair, label_pairs
+from service.gallery.times import microseconds
 from service.store.changes import IndexRow
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-
-NO_TIME = np.iinfo(np.int64).min
-"""Stands for "no time known"; such a row passes no filter on time."""
 
 NOBODY = -1
 """Stands for "no identity known"."""
 
 T = TypeVar("T", bound=Hashable)
-
-
-def microseconds(moment: datetime | None) -> int:
-    """Microseconds since 1970, exact; `NO_TIME` for None."""
-    return NO_TIME if moment is None else (moment - _EPOCH) // _MICROSECOND
 
 
 def grown(array: NDArray[Any], size: int) -> NDArray[Any]:
@@ -193,40 +182,6 @@ class Columns:
             frozenset(self.pairs.values[code] for code in self.labels.pair[first:last]),
         )
 
-    def mask(self, filters: Filters, count: int) -> NDArray[np.bool_]:
-        """Which of the first `count` rows pass: (count,) bool."""
-        allowed = np.ones(count, np.bool_)
-        camera, identity = self.camera[:count], self.identity[:count]
-        if filters.cameras:
-            allowed &= _among(camera, self.cameras, filters.cameras)
-        if filters.excluded_cameras:
-            allowed &= ~_among(camera, self.cameras, filters.excluded_cameras)
-        if filters.started_after is not None:
-            started = self.started[:count]
-            allowed &= (started != NO_TIME) & (started >= microseconds(filters.started_after))
-        if filters.ended_before is not None:
-            ended = self.ended[:count]
-            allowed &= (ended != NO_TIME) & (ended <= microseconds(filters.ended_before))
-        if filters.identities:
-            allowed &= _among(identity, self.identities, filters.identities)
-        if filters.identity_known is not None:
-            allowed &= (identity != NOBODY) == filters.identity_known
-        if filters.min_frames is not None:
-            allowed &= self.frames[:count] >= filters.min_frames
-        for pair in filters.pairs:
-            allowed &= self._labelled(pair, count)
-        return allowed
-
-    def _labelled(self, pair: Pair, count: int) -> NDArray[np.bool_]:
-        found = np.zeros(count, np.bool_)
-        labels = self.labels
-        rows, pairs = labels.row[: labels.count], labels.pair[: labels.count]
-        for code in self.pairs.known([pair]):
-            those = rows[pairs == code]
-            # Rows that were added since are beyond `count`; rows ascend.
-            found[those[: np.searchsorted(those, count)]] = True
-        return found
-
 
 def _put(array: NDArray[Any], start: int, values: NDArray[Any]) -> NDArray[Any]:
     stop = start + len(values)
@@ -238,14 +193,3 @@ def _put(array: NDArray[Any], start: int, values: NDArray[Any]) -> NDArray[Any]:
 def _spliced(array: NDArray[np.int32], first: np.int64, last: np.int64, values: NDArray[np.int32]) -> NDArray[np.int32]:
     """A copy of `array` with `values` in the place of those from `first` up to `last`."""
     return np.concatenate([array[:first], values, array[last:]])
-
-
-def _among(column: NDArray[np.int32], table: Table[str], names: Collection[str]) -> NDArray[np.bool_]:
-    # First, and a copy, since a writer may add values and give them to rows meanwhile.
-    column = column.copy()
-    known = table.known(names)
-    # One place more than there are values: that is where NOBODY, being -1, looks.
-    wanted = np.zeros(len(table.values) + 1, np.bool_)
-    wanted[known] = True
-    passing: NDArray[np.bool_] = wanted[column]
-    return passing

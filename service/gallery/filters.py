@@ -6,8 +6,32 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from service.gallery.times import NO_TIME
+from service.store.cameras import Rules
+
+NO_RULES = Rules()
+
 Pair = tuple[str, str, str]
 """One label: key, kind of value, and the value as text. Two labels are equal to PostgreSQL when their pairs are."""
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """Where and when a query was seen, by its camera's own clock.
+
+    Attributes:
+        camera: None when it is not known.
+        started, ended: microseconds since 1970; an end that is not known is the start, a start is `NO_TIME` then.
+    """
+
+    camera: str | None
+    started: int = NO_TIME
+    ended: int = NO_TIME
+
+    @classmethod
+    def at(cls, camera: str | None, started: int, ended: int) -> "Sighting":
+        """The sighting of a row or a question that may lack its end, or both times."""
+        return cls(camera, started, started if NO_TIME in (started, ended) else ended)
 
 
 @dataclass(frozen=True)
@@ -23,6 +47,10 @@ class Filters:
         identity_known: whether it has an identity; None means either.
         labels: has all of these labels (PostgreSQL's `@>`): JSON strings, numbers, booleans and nulls by key.
         min_frames: has at least so many frames.
+        sightings: of the queries, whose times are known, for the two that follow; they must hold for each.
+        min_gap_seconds: the times from first to last frame of row and query lie at least so far apart.
+        feasible_transit: whoever walks as fast as `rules` say could be both. Rows without a start pass neither.
+        rules: of the gallery, wherever times are looked at: they tell whose clock is wrong by how much.
 
     Raises:
         ValueError: a label is a list or an object.
@@ -37,6 +65,10 @@ class Filters:
     # Python takes 1 for True and cannot hash a dict: `pairs` is compared in its place.
     labels: Mapping[str, Any] = field(default_factory=dict, compare=False)
     min_frames: int | None = None
+    sightings: frozenset[Sighting] = frozenset()
+    min_gap_seconds: float | None = None
+    feasible_transit: bool = False
+    rules: Rules = NO_RULES
     pairs: frozenset[Pair] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -44,6 +76,14 @@ class Filters:
         if len(pairs) != len(self.labels):
             raise ValueError(f"labels {dict(self.labels)!r}: expected strings, numbers, booleans and nulls")
         object.__setattr__(self, "pairs", frozenset(pairs))
+        if not self.looks_at_times:
+            # Whatever the clocks say, these are equal to others that do not look at them.
+            object.__setattr__(self, "rules", NO_RULES)
+
+    @property
+    def looks_at_times(self) -> bool:
+        """Whether times decide."""
+        return bool(self.sightings) or self.started_after is not None or self.ended_before is not None
 
 
 def label_pairs(labels: Mapping[str, Any]) -> list[Pair]:

@@ -114,10 +114,15 @@ class Follower:
     def _attend(self, gallery: Gallery, looked_at: float) -> None:
         """See what a gallery needs, and have it done beside the others'."""
         served = self._galleries.find(gallery.name)
+        if served is not None and served.id != gallery.id:
+            # Deleted, and made anew under the same name.
+            self._galleries.let_go(served)
+            served = None
         if served is None:
             self._galleries.open_soon(gallery.name)
             return
-        if (served.loaded.generation, served.index.applied) == (gallery.generation, gallery.change):
+        state = (served.loaded.generation, served.index.applied, served.rules.version)
+        if state == (gallery.generation, gallery.change, gallery.rules):
             served.current_at = max(served.current_at, looked_at)
         else:
             self._galleries.refresh_soon(served)

@@ -14,13 +14,17 @@ from service.calibration.answers import ServedCalibrations
 from service.errors import DatabaseUnavailable, IndexNotReady, NotFound
 from service.gallery.batching import SearchBatcher
 from service.gallery.building import IndexLoader, IndexOutOfStep, ModelGone, TooEarly
+from service.gallery.filters import NO_RULES
 from service.gallery.index import GalleryIndex
 from service.gallery.recall import RecallMonitor
 from service.gallery.renewing import Renewer
 from service.gallery.served import Loaded, ServedGallery
 from service.gallery.snapshot_folder import SnapshotFolder
+from service.store import cameras as camera_store
 from service.store import galleries as store
+from service.store.cameras import Rules
 from service.store.database import Database
+from service.store.galleries import Gallery
 
 log = structlog.get_logger(__name__)
 
@@ -115,7 +119,8 @@ class Galleries:
             IndexNotReady: the index is being loaded, or is behind for too long.
         """
         served = await self._in_time(name, self._get(name))
-        if served.index.applied < served.owed or self.lag_seconds(served) > self._max_lag:
+        owing = served.index.applied < served.owed or served.rules.version < served.owed_rules
+        if owing or self.lag_seconds(served) > self._max_lag:
             await self._in_time(name, self.refresh(served))
         return served.loaded
 
@@ -155,6 +160,29 @@ class Galleries:
         except Exception as error:
             log.error("index could not follow a change", gallery=name, change=change, error=repr(error))
 
+    async def confirm(self, name: str) -> None:
+        """See in the database whether the gallery is there still, whatever this process has in memory.
+
+        Raises:
+            NotFound: it was deleted, or is being.
+        """
+        async with self._database.reading() as connection:
+            await store.get(connection, name)
+
+    async def follow_rules(self, name: str, number: int) -> None:
+        """See to it that this process knows the gallery's rules of this number; never fails, as `catch_up`."""
+        try:
+            served = await self._get(name)
+            served.owed_rules = max(served.owed_rules, number)
+            await self.refresh(served)
+        except Exception as error:
+            log.error("rules could not be followed", gallery=name, rules=number, error=repr(error))
+
+    def rules(self, name: str) -> Rules:
+        """The rules of a gallery that is loaded, as current as its index."""
+        served = self._served.get(name)
+        return NO_RULES if served is None else served.rules
+
     async def build(
         self, gallery_id: int, model_id: str, progress: Callable[[int], None] = lambda done: None
     ) -> tuple[GalleryIndex, list[uuid.UUID]]:
@@ -190,7 +218,14 @@ class Galleries:
         """These are all the galleries that exist; others leave memory."""
         self._known = frozenset(names)
         for gone in self._served.keys() - self._known:
-            del self._served[gone]
+            self.let_go(self._served[gone])
+
+    def let_go(self, served: ServedGallery) -> None:
+        """A gallery that was deleted leaves memory, and its snapshot the disk."""
+        if self._served.get(served.name) is served:
+            del self._served[served.name]
+            self._known = None if self._known is None else self._known - {served.name}
+        self._snapshots.forget(served.id, served.loaded.generation)
 
     def open_soon(self, name: str) -> asyncio.Task[ServedGallery]:
         """Load a gallery that is not in memory yet; whoever asks meanwhile waits for the same task."""
@@ -216,10 +251,10 @@ class Galleries:
                 done = await asyncio.to_thread(
                     self._snapshots.save, frozen, served.id, loaded.generation, loaded.model_id
                 )
-                if done and served.replaced == replaced:
+                if done and served.replaced == replaced and self._served.get(served.name) is served:
                     served.saved = frozen.applied
                 elif done:
-                    # Switched or rebuilt meanwhile: nobody needs what was written.
+                    # Switched, rebuilt or deleted meanwhile: nobody needs what was written.
                     await asyncio.to_thread(self._snapshots.forget, served.id, loaded.generation)
 
             served.saving = asyncio.create_task(save(), name="gallery snapshot")
@@ -231,8 +266,16 @@ class Galleries:
             until: nothing to do if the index contains this change by the time it is our turn.
 
         Raises:
+            NotFound: it was deleted, or is being.
             DatabaseUnavailable: PostgreSQL does not answer.
         """
+        try:
+            await self._refresh(served, until)
+        except NotFound:
+            self.let_go(served)
+            raise
+
+    async def _refresh(self, served: ServedGallery, until: int | None) -> None:
         async with served.writing:
             loaded = served.loaded
             if until is not None and loaded.index.applied >= until:
@@ -240,6 +283,7 @@ class Galleries:
             try:
                 gallery, looked_at = await self._loader.advance(loaded.index, served.id, loaded.model_id)
                 if gallery.generation == loaded.generation:
+                    await self._renew_rules(served, gallery)
                     served.current_at = looked_at
                     return
             except ModelGone:
@@ -271,6 +315,7 @@ class Galleries:
         """Another process switched the generation, or the index is of no use: load what serves, then answer from it."""
         before = served.loaded.generation
         found = await self._loader.load_serving(served.id)
+        await self._renew_rules(served, found.gallery)
         served.loaded = self._as_loaded(found.index, found.gallery.generation, found.gallery.model_id)
         served.current_at = found.looked_at
         served.saved = -1
@@ -279,11 +324,18 @@ class Galleries:
             await asyncio.to_thread(self._snapshots.forget, served.id, before)
             log.info("gallery switched elsewhere", gallery=served.name, generation=found.gallery.generation)
 
+    async def _renew_rules(self, served: ServedGallery, gallery: Gallery) -> None:
+        if served.rules.version != gallery.rules:
+            async with self._database.reading() as connection:
+                served.rules = await camera_store.rules(connection, served.id)
+
     async def _refresh_quietly(self, served: ServedGallery) -> None:
         try:
             await self.refresh(served)
         except TooEarly:
             pass
+        except NotFound:
+            log.info("gallery deleted", gallery=served.name)
         except Exception as error:
             log.error("index could not follow the database", gallery=served.name, error=repr(error))
 
@@ -296,7 +348,9 @@ class Galleries:
         found = await self._loader.load_serving(gallery.id)
         loaded = self._as_loaded(found.index, found.gallery.generation, found.gallery.model_id)
         saved_at = self.clock() if found.from_snapshot else float("-inf")
-        served = ServedGallery(gallery.id, name, loaded, found.looked_at, saved=found.saved, saved_at=saved_at)
+        async with self._database.reading() as connection:
+            rules = await camera_store.rules(connection, gallery.id)
+        served = ServedGallery(gallery.id, name, loaded, found.looked_at, rules, saved=found.saved, saved_at=saved_at)
         self._served[name] = served
         log.info(
             "gallery loaded",

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.gallery.columns import Columns, grown
-from service.gallery.filters import Filters
+from service.gallery.filters import Filters, Sighting
+from service.gallery.masks import passing
 from service.gallery.proposing import Mask, at_least, propose
 from service.gallery.rows import Rows, RowType
 from service.gallery.scanning import Scan, scan
@@ -171,8 +172,16 @@ class GalleryIndex:
 
     def camera(self, tracklet_id: uuid.UUID) -> str | None:
         """The camera that saw the tracklet, if it is here."""
+        seen = self.sighting(tracklet_id)
+        return None if seen is None else seen.camera
+
+    def sighting(self, tracklet_id: uuid.UUID) -> Sighting | None:
+        """Where and when the tracklet was seen, if it is here."""
         number = self._numbers.get(tracklet_id)
-        return None if number is None else self._columns.cameras.values[self._columns.camera[number]]
+        if number is None:
+            return None
+        camera, started, ended, *_ = self._columns.describe(number)
+        return Sighting.at(camera, started, ended)
 
     def add(self, rows: Sequence[IndexRow]) -> None:
         """Append rows.
@@ -278,7 +287,7 @@ class GalleryIndex:
         masks: dict[Filters, Mask] = {}
         for one in questions:
             if one.filters not in masks:
-                allowed = alive if one.filters == _ANY else alive & self._columns.mask(one.filters, count)
+                allowed = alive if one.filters == _ANY else alive & passing(self._columns, one.filters, count)
                 masks[one.filters] = Mask(allowed)
         asked = [masks[one.filters] for one in questions]
         proposals = propose(self._rows, units, asked, [one.k + MARGIN for one in questions])
@@ -303,7 +312,7 @@ class GalleryIndex:
         barred = [self._numbers.get(key, -1) for key in one.without | ({one.exclude} if one.exclude else set())]
         allowed = self._alive[:count].copy()
         if one.filters != _ANY:
-            allowed &= self._columns.mask(one.filters, count)
+            allowed &= passing(self._columns, one.filters, count)
         allowed[[number for number in barred if 0 <= number < count]] = False
         # Copied: one pass must not see an identity change.
         groups = self._columns.identity[:count].copy() if one.best_of_identity else None

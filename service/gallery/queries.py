@@ -57,13 +57,16 @@ class Queries:
         while loaded.model_id != described_by:
             # Again only when the gallery was switched to another model while the frames were embedded.
             described_by = loaded.model_id
-            vectors = [await self._vector(frames, number, described_by) for number, frames in enumerate(sets)]
+            cap = self._galleries.rules(gallery).frame_cap
+            vectors = [await self._vector(frames, number, described_by, cap) for number, frames in enumerate(sets)]
             loaded = await self._galleries.current(gallery)
         return loaded, vectors
 
-    async def _vector(self, frames: Sequence[bytes], number: int, model_id: str) -> NDArray[np.float32]:
+    async def _vector(
+        self, frames: Sequence[bytes], number: int, model_id: str, frame_cap: int | None
+    ) -> NDArray[np.float32]:
         try:
-            return (await self._uploads.describe(frames, model_id))[1]
+            return (await self._uploads.describe(frames, model_id, frame_cap))[1]
         except InvalidFrame as error:
             raise InvalidFrame(f"Of the other tracklet: {error.detail}") if number else error from None
 
@@ -82,6 +85,8 @@ class Queries:
             loaded, vectors = await self.stored(gallery, tracklet_ids)
             if loaded.model_id == described_in.model_id:
                 break
+        # No row is asked for that would not be found.
+        await self._galleries.confirm(gallery)
         sides = [*vectors, *(unit_rows(vector[None])[0] for vector in described)]
         # A search takes its query, stored or not, to length 1 again.
         query = unit_rows(sides[0][None])[0]

@@ -13,15 +13,17 @@ import torch
 from service.calibration.answers import Decision, Judge, judged
 from service.errors import FieldError, InvalidRequest, NotFound
 from service.gallery import continuing
-from service.gallery.filters import Filters
+from service.gallery.filters import Filters, Sighting
 from service.gallery.galleries import Galleries
 from service.gallery.index import Hit, Question
 from service.gallery.queries import Combine, Queries, combined
 from service.gallery.reranking import DEFAULT_TOP, Reranked, RerankedHit, RerankOptions, rerank
 from service.gallery.served import Loaded
+from service.gallery.times import NO_TIME
 from service.ingest.uploads import Uploads
 from service.metrics import Metrics
 from service.store import models as model_store
+from service.store.cameras import Rules
 from service.store.database import Database
 from service.store.lookups import TrackletLookup
 from service.store.models import ModelRecord
@@ -52,12 +54,26 @@ class SearchOptions:
     rerank: RerankOptions | None = None
     best_of_identity: bool = False
     cursor: str | None = None
+    min_time_gap_seconds: float | None = None
+    feasible_transit: bool = False
+    query_sighting: Sighting | None = None
 
-    def filters(self, query_camera: str | None = None) -> Filters:
-        """The part that is a mask over rows; `query_camera` is left out where that is asked for."""
+    def filters(self, seen: Sequence[Sighting], rules: Rules) -> Filters:
+        """The part that is a mask over rows.
+
+        Args:
+            seen: where and when each query was seen.
+            rules: of the gallery.
+
+        Raises:
+            InvalidRequest: a rule asks for what is not known of a query.
+        """
         excluded = self.excluded_cameras
-        if self.exclude_query_camera and query_camera is not None:
-            excluded |= {query_camera}
+        if self.exclude_query_camera:
+            excluded |= {one.camera for one in seen if one.camera is not None}
+        by_time = self.min_time_gap_seconds is not None or self.feasible_transit
+        if by_time:
+            self._refuse_unknown(seen)
         return Filters(
             self.cameras,
             excluded,
@@ -67,7 +83,25 @@ class SearchOptions:
             self.identity_known,
             self.labels,
             self.min_frames,
+            frozenset(seen) if by_time else frozenset(),
+            self.min_time_gap_seconds,
+            self.feasible_transit,
+            rules,
         )
+
+    def _refuse_unknown(self, seen: Sequence[Sighting]) -> None:
+        asked = "min_time_gap_seconds" if self.min_time_gap_seconds is not None else "feasible_transit"
+        if any(one.started == NO_TIME for one in seen):
+            raise InvalidRequest(
+                f"{asked} needs the time of the query, which is not known. Store the tracklet with started_at, send "
+                "its frames to POST /search with query_started_at, or leave the option out.",
+                [FieldError(asked, "the query has no time")],
+            )
+        if self.feasible_transit and any(one.camera is None for one in seen):
+            raise InvalidRequest(
+                "feasible_transit needs the camera of the query: name it in query_camera_id, or leave the option out.",
+                [FieldError("feasible_transit", "the query has no camera")],
+            )
 
 
 @dataclass(frozen=True)
@@ -145,8 +179,13 @@ class Search:
             InvalidFrame, QueueFull, ModelConflict.
             InvalidRequest, CursorExpired, IndexNotReady, DatabaseUnavailable.
         """
+        await self._galleries.current(options.gallery)
+        seen = [options.query_sighting or Sighting(None)]
+        # Before the frames are embedded: that is the dear part.
+        options.filters(seen, self._galleries.rules(options.gallery))
         loaded, (vector,) = await self.queries.described(options.gallery, [contents])
-        return await self._answer(loaded, Question(vector, options.k, options.filters()), options)
+        filters = options.filters(seen, self._galleries.rules(options.gallery))
+        return await self._answer(loaded, Question(vector, options.k, filters), options)
 
     async def by_examples(
         self, positive: Sequence[uuid.UUID], negative: Sequence[uuid.UUID], combine: Combine, options: SearchOptions
@@ -160,11 +199,9 @@ class Search:
         examples = [*positive, *negative]
         loaded, vectors = await self.queries.stored(options.gallery, examples)
         query = combined(vectors[: len(positive)], vectors[len(positive) :], combine)
-        if options.exclude_query_camera:
-            cameras = [loaded.index.camera(one) for one in positive]
-            excluded = options.excluded_cameras.union(camera for camera in cameras if camera is not None)
-            options = replace(options, excluded_cameras=excluded)
-        question = Question(query, options.k, options.filters(), without=frozenset(examples))
+        seen = [one for example in positive if (one := loaded.index.sighting(example)) is not None]
+        filters = options.filters(seen, self._galleries.rules(options.gallery))
+        question = Question(query, options.k, filters, without=frozenset(examples))
         # What a score means was learned of single tracklets.
         answer = self._answer if len(examples) == 1 else self._unjudged
         return await answer(loaded, question, options)
@@ -189,10 +226,11 @@ class Search:
 
     async def _about_tracklet(self, query_id: uuid.UUID, options: SearchOptions) -> tuple[Loaded, Question]:
         loaded = await self._galleries.current_with(options.gallery, query_id)
-        vector, camera = loaded.index.vector(query_id), loaded.index.camera(query_id)
-        if vector is None:
+        vector, sighting = loaded.index.vector(query_id), loaded.index.sighting(query_id)
+        if vector is None or sighting is None:
             raise NotFound(f"Gallery {options.gallery} has no tracklet {query_id}.")
-        return loaded, Question(vector, options.k, options.filters(camera), query_id)
+        filters = options.filters([sighting], self._galleries.rules(options.gallery))
+        return loaded, Question(vector, options.k, filters, query_id)
 
     async def _answer(self, loaded: Loaded, question: Question, options: SearchOptions) -> Answer:
         answer = await self._unjudged(loaded, question, options)
@@ -214,7 +252,7 @@ class Search:
                 found = await loaded.search(asked)
             hits = [hit for hit in found if options.min_score is None or hit.score >= options.min_score]
             looked_at = hits[: asked.k - 1]
-            rows, model = await self._rows(looked_at, loaded)
+            rows, model = await self._rows(looked_at, loaded, options.gallery)
             gone = frozenset(hit.tracklet_id for hit in looked_at if hit.tracklet_id not in rows)
             if not gone:
                 break
@@ -241,7 +279,7 @@ class Search:
                 self._threads, rerank, loaded.index, question.query, candidates, how
             )
         hits = [hit for hit in found if options.min_score is None or hit.score >= options.min_score]
-        rows, model = await self._rows(hits, loaded)
+        rows, model = await self._rows(hits, loaded, options.gallery)
         present = [(hit, rows[hit.tracklet_id]) for hit in hits if hit.tracklet_id in rows]
         if options.best_of_identity:
             present = _first_of_identity(present)
@@ -269,10 +307,13 @@ class Search:
         return top
 
     async def _rows(
-        self, hits: Sequence[Hit], loaded: Loaded
+        self, hits: Sequence[Hit], loaded: Loaded, gallery: str
     ) -> tuple[Mapping[uuid.UUID, StoredTracklet], ModelRecord]:
         with self._metrics.stage("rows"):
             rows = await self._tracklets.find([hit.tracklet_id for hit in hits])
+            if not any(hit.tracklet_id in rows for hit in hits):
+                # Rows of a gallery that another process began to delete are not found; is that why?
+                await self._galleries.confirm(gallery)
             return rows, await self._model(loaded.model_id)
 
     async def _model(self, model_id: str) -> ModelRecord:

@@ -12,6 +12,7 @@ import numpy as np
 import structlog
 
 from service.gallery.index import Frozen, GalleryIndex, Hit, Question
+from service.gallery.masks import passing
 from service.gallery.scoring import cosine_scores, unit_rows
 
 log = structlog.get_logger(__name__)
@@ -71,11 +72,11 @@ class RecallMonitor:
 
 def compare(frozen: Frozen, question: Question, hits: Sequence[Hit]) -> tuple[int, int]:
     """How many places the answer should have, and how many of its rows belong there; of equal scores any do."""
-    passing = frozen.columns.mask(question.filters, len(frozen.ids))
+    allowed = passing(frozen.columns, question.filters, len(frozen.ids))
     if question.exclude is not None:
         own = np.frombuffer(question.exclude.bytes, ">u8")
-        passing &= (frozen.ids != own).any(axis=1)
-    numbers = frozen.numbers[passing]
+        allowed &= (frozen.ids != own).any(axis=1)
+    numbers = frozen.numbers[allowed]
     query = unit_rows(question.query[None])[0]
     scores = np.empty(len(numbers))
     for start in range(0, len(numbers), _ROWS_AT_A_TIME):
@@ -86,7 +87,7 @@ def compare(frozen: Frozen, question: Question, hits: Sequence[Hit]) -> tuple[in
         return 0, 0
     least = -np.partition(-scores, asked - 1)[asked - 1]
     answered = {hit.tracklet_id.bytes for hit in hits}
-    ids = frozen.ids[passing][scores >= least]
+    ids = frozen.ids[allowed][scores >= least]
     return asked, min(asked, sum(row.tobytes() in answered for row in ids))
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from service.gallery.batching import SearchBatcher
 from service.gallery.index import GalleryIndex, Hit, Question
 from service.gallery.recall import RecallMonitor
+from service.store.cameras import Rules
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class ServedGallery:
         loaded: what searches read; replaced as a whole when a generation is switched.
         current_at: when the index was last known to contain every committed change (monotonic seconds).
         owed: the last change of this process that the index must contain before it answers.
+        rules: the gallery's, and `owed_rules` the number of those that this process must know before it answers.
         saved: change number of the snapshot on disk, and when it was begun.
         replaced: how often an index with other rows was put in the place of the one before.
         writing: held by whoever changes the index or replaces it.
@@ -47,7 +49,9 @@ class ServedGallery:
     name: str
     loaded: Loaded
     current_at: float
+    rules: Rules
     owed: int = 0
+    owed_rules: int = 0
     saved: int = -1
     saved_at: float = float("-inf")
     replaced: int = 0

@@ -13,6 +13,7 @@ from service.gallery.columns import NOBODY
 from service.gallery.filters import Filters
 from service.gallery.galleries import Galleries
 from service.gallery.index import Frozen
+from service.gallery.masks import passing
 from service.identities.clustering import average_linkage
 from service.store import identities, matches
 from service.store.database import Database
@@ -86,10 +87,13 @@ class Proposals:
             TooManyTracklets: there are more than are clustered.
         """
         await self._galleries.current(gallery)
+        # What follows is of the index: no row is asked for that would not be found.
+        await self._galleries.confirm(gallery)
         async with self._alone:
             async with self._galleries.switching(gallery) as served:
                 frozen, loaded, gallery_id = served.index.freeze(), served.loaded, served.id
-            unknown = frozen.columns.mask(replace(filters, identity_known=False), len(frozen.ids))
+            asked = replace(filters, identity_known=False, rules=self._galleries.rules(gallery))
+            unknown = passing(frozen.columns, asked, len(frozen.ids))
             count = int(np.count_nonzero(unknown))
             if count > self._most:
                 raise TooManyTracklets(

@@ -9,10 +9,10 @@ from typing import Literal
 
 import structlog
 
+from service.client.retries import RetryPolicy
 from service.errors import BodyTooLarge, InvalidArchive, InvalidFrame, ServiceError, Unavailable
 from service.ingest.tar_reading import Member, TarReader
 from service.ingest.uploads import Upload, Uploads
-from service.retries import RetryPolicy
 
 log = structlog.get_logger(__name__)
 

@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,7 +20,7 @@ from service import creation
 from service.disk import full_disk_told
 from service.embedding.batcher import TrackletDescriptors
 from service.embedding.models import Models
-from service.errors import ExternalIdConflict, GalleryMoved, ModelConflict, NotFound
+from service.errors import ExternalIdConflict, GalleryDeleting, GalleryMoved, ModelConflict, NotFound
 from service.evidence.purity import rounded_purity
 from service.gallery.galleries import Galleries
 from service.ingest.frames import Frames, check_frames, digest_of, prepare_frames
@@ -70,11 +71,15 @@ class Upload:
 
 @dataclass(frozen=True)
 class _Described:
-    """The frames of an upload, and what models make of them: a descriptor of each model, (D,) float32, and purity."""
+    """The frames of an upload, and what models make of them: a descriptor of each model, (D,) float32, and purity.
+
+    At most `frame_cap` frames were embedded.
+    """
 
     frames: Frames
     vectors: dict[str, NDArray[np.float32]]
     purity: float | None
+    frame_cap: int
 
 
 class Uploads:
@@ -107,8 +112,13 @@ class Uploads:
         """Stop the decoding threads."""
         self._threads.shutdown(wait=True)
 
-    async def describe(self, contents: Sequence[bytes], model_id: str) -> tuple[Frames, NDArray[np.float32]]:
+    async def describe(
+        self, contents: Sequence[bytes], model_id: str, frame_cap: int | None = None
+    ) -> tuple[Frames, NDArray[np.float32]]:
         """Check frames and describe them as one tracklet.
+
+        Args:
+            frame_cap: frames that are embedded, as the gallery says; None: as the setting does.
 
         Returns:
             The frames, and the descriptor: (D,) float32, not normalised.
@@ -116,10 +126,12 @@ class Uploads:
         Raises:
             InvalidFrame, QueueFull, ModelConflict.
         """
-        frames, found = await self._describe(contents, model_id)
+        frames, found = await self._describe(contents, model_id, frame_cap)
         return frames, found.descriptor
 
-    async def _describe(self, contents: Sequence[bytes], model_id: str) -> tuple[Frames, TrackletDescriptors]:
+    async def _describe(
+        self, contents: Sequence[bytes], model_id: str, frame_cap: int | None
+    ) -> tuple[Frames, TrackletDescriptors]:
         self._metrics.upload_bytes.observe(sum(len(content) for content in contents))
         batcher = await self._models.get(model_id)
         backend = batcher.backend
@@ -131,7 +143,7 @@ class Uploads:
                 self._limits,
                 backend.image,
                 backend.clip_length,
-                self._frame_cap,
+                frame_cap or self._frame_cap,
             )
         with self._metrics.stage("embed"):
             found = await batcher.embed_frames(frames.clips)
@@ -147,6 +159,7 @@ class Uploads:
 
         Raises:
             ExternalIdConflict: the external id is taken by other frames.
+            GalleryDeleting: the gallery is being deleted.
             QuotaExceeded: its owner has stored as many as it may.
             InsufficientStorage: a disk is full.
             ModelConflict: the gallery's model cannot describe it, or its descriptor is of another.
@@ -162,7 +175,7 @@ class Uploads:
             if upload.descriptor is not None:
                 upload.descriptor.vector_for(gallery)
             for missing in gallery.models - described.vectors.keys():
-                described.vectors[missing] = await self._describe_too(contents, gallery, missing)
+                described.vectors[missing] = await self._describe_too(contents, gallery, missing, described.frame_cap)
             try:
                 return await self._store(upload, contents, gallery, identifier, described)
             except GalleryMoved:
@@ -172,17 +185,21 @@ class Uploads:
 
     async def _describe_first(self, upload: Upload, contents: Sequence[bytes], gallery: Gallery) -> _Described:
         """Describe an upload by the gallery's model, or take the descriptor that it brings."""
+        # The cap that it is described with is written down with it, whatever the gallery says by then.
+        cap = gallery.frame_cap or self._frame_cap
         if upload.descriptor is None:
-            frames, found = await self._describe(contents, gallery.model_id)
+            frames, found = await self._describe(contents, gallery.model_id, gallery.frame_cap)
             purity = await self._purity(found.frames[: frames.embedded])
-            return _Described(frames, {gallery.model_id: found.descriptor}, purity)
+            return _Described(frames, {gallery.model_id: found.descriptor}, purity, cap)
         vector = upload.descriptor.vector_for(gallery)
         frames = await asyncio.get_running_loop().run_in_executor(
             self._threads, check_frames, contents, self._limits, upload.digest(contents)
         )
-        return _Described(frames, {gallery.model_id: vector}, None)
+        return _Described(frames, {gallery.model_id: vector}, None, cap)
 
-    async def _describe_too(self, contents: Sequence[bytes], gallery: Gallery, model_id: str) -> NDArray[np.float32]:
+    async def _describe_too(
+        self, contents: Sequence[bytes], gallery: Gallery, model_id: str, frame_cap: int
+    ) -> NDArray[np.float32]:
         """Describe an upload by one more model: that of a generation that is joining, or has begun to serve since."""
         if not contents:
             raise ModelConflict(
@@ -191,7 +208,7 @@ class Uploads:
             )
         try:
             # Frames are prepared anew: models differ in how.
-            _, vector = await self.describe(contents, model_id)
+            _, vector = await self.describe(contents, model_id, frame_cap)
         except ModelConflict as error:
             raise ModelConflict(
                 f"Gallery {gallery.name} is moving to model {model_id}, which this service cannot load, so nothing was "
@@ -224,6 +241,7 @@ class Uploads:
             frames=described.frames.records,
             frames_digest=described.frames.digest,
             descriptors={model_id: described.vectors[model_id].astype("<f4").tobytes() for model_id in gallery.models},
+            frame_cap=described.frame_cap,
             given=None if upload.descriptor is None else upload.descriptor.model_id,
             purity=described.purity,
             uploaded_by=upload.uploaded_by,
@@ -248,8 +266,11 @@ class Uploads:
         Raises:
             NotFound: it is not stored.
         """
-        async with self._database.changing() as connection:
-            deleted = await store.remove(connection, tracklet_id, done_by)
+        deleted = None
+        # What is in a gallery that is being deleted is gone already.
+        with suppress(GalleryDeleting):
+            async with self._database.changing() as connection:
+                deleted = await store.remove(connection, tracklet_id, done_by)
         if deleted is None:
             raise NotFound(f"There is no tracklet {tracklet_id}.")
         await self._galleries.catch_up(deleted.gallery, deleted.change)
@@ -333,6 +354,7 @@ class Uploads:
         try:
             async with self._database.changing() as connection:
                 await store.lock_frames_shared(connection, gallery.id)
+                await store.refuse_deleting(connection, gallery.id)
                 with self._metrics.stage("store"), full_disk_told("frames/"):
                     await asyncio.to_thread(self._frame_store.write, gallery.name, frames.contents)
                 with self._metrics.stage("commit"):

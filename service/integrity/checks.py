@@ -20,6 +20,7 @@ from service.gallery.snapshot_folder import SnapshotFolder, verify_fit, verify_p
 from service.integrity.report import Report, this_process
 from service.jobs.describing import Describer
 from service.store import changes as change_store
+from service.store import descriptors as descriptor_store
 from service.store import galleries as gallery_store
 from service.store import integrity as store
 from service.store import tracklets as tracklet_store
@@ -281,7 +282,11 @@ class Checker:
 
     async def _foreign(self, gallery: Gallery, model_id: str, ids: Sequence[uuid.UUID]) -> list[uuid.UUID]:
         """Those of the tracklets whose descriptor is not what their frames give."""
-        found = await self._describer.describe_many(gallery, ids, model_id)
+        async with self._database.reading() as connection:
+            # What was described before the frame cap was changed is right as it is.
+            frames = dict.fromkeys(ids, self._describer.usual_frame_cap)
+            frames |= await descriptor_store.frames_of(connection, model_id, ids)
+        found = await self._describer.describe_many(gallery, ids, model_id, frames_of=frames)
         async with self._database.reading() as connection:
             stored = await store.vectors_made_here(connection, model_id, list(found.vectors))
         foreign = []

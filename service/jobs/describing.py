@@ -6,7 +6,7 @@ import os
 import threading
 import uuid
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from model.clips import spread_evenly
-from model.preprocess import ImageSpecification, to_tensor
+from model.preprocess import to_tensor
 from model.tfclip import mean_of_clips
 from service.embedding.backend import EmbeddingBackend
 from service.embedding.models import Models
@@ -86,7 +86,7 @@ class Describer:
     them: low priority alone would still share the caches and the way to memory with them.
 
     Args:
-        frame_cap: frames of a tracklet that are embedded, as for uploads.
+        frame_cap: frames of a tracklet that are embedded, as for uploads, where its gallery says nothing else.
         searched: whether searches are being asked at the moment.
     """
 
@@ -101,7 +101,7 @@ class Describer:
         self._database = database
         self._frame_store = frame_store
         self._models = models
-        self._frame_cap = frame_cap
+        self.usual_frame_cap = frame_cap
         self._cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self._threads = ThreadPoolExecutor(self._cores, thread_name_prefix="describe", initializer=_give_way)
         self._searched = searched
@@ -112,6 +112,10 @@ class Describer:
     def close(self) -> None:
         """Stop the threads."""
         self._threads.shutdown(wait=True)
+
+    def frame_cap(self, gallery: Gallery) -> int:
+        """How many frames of a tracklet of this gallery are embedded."""
+        return gallery.frame_cap or self.usual_frame_cap
 
     async def describe(self, gallery: Gallery, tracklet_id: uuid.UUID, model_id: str) -> NDArray[np.float32]:
         """Describe one stored tracklet: (D,) float32, not normalised. Nothing is stored.
@@ -128,8 +132,17 @@ class Describer:
             raise NotFound(f"There is no tracklet {tracklet_id}.")
         return described.vectors[tracklet_id]
 
-    async def describe_many(self, gallery: Gallery, tracklet_ids: Sequence[uuid.UUID], model_id: str) -> Described:
+    async def describe_many(
+        self,
+        gallery: Gallery,
+        tracklet_ids: Sequence[uuid.UUID],
+        model_id: str,
+        frames_of: Mapping[uuid.UUID, int] | None = None,
+    ) -> Described:
         """Describe stored tracklets together; nothing is stored.
+
+        Args:
+            frames_of: of how many frames, for those that are to be described otherwise than the gallery says now.
 
         Raises:
             ModelConflict: the model's weights cannot be loaded.
@@ -138,8 +151,10 @@ class Describer:
         async with self._database.reading() as connection:
             digests = await store.frame_digests(connection, tracklet_ids)
         loop = asyncio.get_running_loop()
+        caps = dict.fromkeys(digests, self.frame_cap(gallery)) | dict(frames_of or {})
         async with self._turn():
-            clips, failed = await loop.run_in_executor(self._threads, self._prepare, gallery.name, digests, backend)
+            prepared = loop.run_in_executor(self._threads, self._prepare, gallery.name, digests, backend, caps)
+            clips, failed = await prepared
         if failed:
             # Whoever deletes a tracklet removes its files afterwards: those are not lost.
             async with self._database.reading() as connection:
@@ -172,7 +187,7 @@ class Describer:
                 ids = [waiting.popleft() for _ in range(min(TRACKLETS_AT_ONCE, len(waiting)))]
                 found = await self.describe_many(gallery, ids, model_id)
                 async with self._database.transaction() as connection:
-                    await store.add(connection, model_id, as_stored(found))
+                    await store.add(connection, model_id, as_stored(found), self.frame_cap(gallery))
                 described += len(found.vectors)
                 failed.extend(found.failed)
                 running.done += len(ids)
@@ -197,26 +212,31 @@ class Describer:
             yield
 
     def _prepare(
-        self, gallery: str, digests: dict[uuid.UUID, list[bytes]], backend: EmbeddingBackend
+        self,
+        gallery: str,
+        digests: dict[uuid.UUID, list[bytes]],
+        backend: EmbeddingBackend,
+        caps: Mapping[uuid.UUID, int],
     ) -> tuple[dict[uuid.UUID, Tensor], list[FramesLost]]:
         """Clips of each tracklet (C, T, 3, H, W), and the tracklets that cannot be had."""
         clips: dict[uuid.UUID, Tensor] = {}
         failed: list[FramesLost] = []
         for tracklet_id, frames in digests.items():
             try:
-                clips[tracklet_id] = self._clips(gallery, tracklet_id, frames, backend.image, backend.clip_length)
+                clips[tracklet_id] = self._clips(gallery, tracklet_id, frames, backend, caps[tracklet_id])
             except FramesLost as loss:
                 failed.append(loss)
         return clips, failed
 
     def _clips(
-        self, gallery: str, tracklet_id: uuid.UUID, frames: list[bytes], image: ImageSpecification, clip_length: int
+        self, gallery: str, tracklet_id: uuid.UUID, frames: list[bytes], backend: EmbeddingBackend, frame_cap: int
     ) -> Tensor:
-        positions = spread_evenly(len(frames), self._frame_cap)
+        positions = spread_evenly(len(frames), frame_cap)
+        image = backend.image
         tensors = read_frames(
             self._frame_store, gallery, tracklet_id, frames, positions, lambda picture: to_tensor([picture], image)
         )
-        return cut_clips(torch.cat(tensors), clip_length)
+        return cut_clips(torch.cat(tensors), backend.clip_length)
 
 
 def read_frames(

@@ -27,6 +27,7 @@ from service.gallery.building import ModelGone, apply_changes
 from service.gallery.galleries import Galleries
 from service.gallery.index import GalleryIndex
 from service.jobs.describing import Describer, FramesLost
+from service.jobs.renewing import renew
 from service.jobs.running import JobCancelled, JobRefused, RunningJob
 from service.store import changes as change_store
 from service.store import descriptors as descriptor_store
@@ -41,7 +42,7 @@ REINDEX = "reindex"
 ACTIVATE = "activate"
 PURGE = "purge"
 
-_BUILD_LOCK_CLASS = 0x67656E00 << 24
+BUILD_LOCK_CLASS = 0x67656E00 << 24
 _EXAMPLES = 5
 _WAIT_SECONDS = 0.2
 
@@ -77,6 +78,8 @@ class Generations:
         """
         async with self._alone(running) as (gallery, lock):
             generation = await self._generation(running, gallery)
+            if not generation.serving:
+                await renew(running, self._database, self._galleries, self._describer, gallery, generation.model_id)
             return await self._serve(running, gallery, generation, lock)
 
     async def activate(self, running: RunningJob) -> dict[str, Any]:
@@ -127,7 +130,7 @@ class Generations:
             await asyncio.sleep(_WAIT_SECONDS)
 
         gallery = await self._gallery(running)
-        async with self._database.session_lock(_BUILD_LOCK_CLASS + gallery.id, wait) as lock:
+        async with self._database.session_lock(BUILD_LOCK_CLASS + gallery.id, wait) as lock:
             yield await self._gallery(running), lock
 
     async def _generation(self, running: RunningJob, gallery: Gallery) -> Generation:

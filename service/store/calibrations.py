@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, select, text, tuple_
+from sqlalchemy import and_, delete, select, text, tuple_
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as insert_or
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -58,7 +58,7 @@ _NARROW = (
     CalibrationRow.possible_threshold,
 )
 _NAMES = [field.name for field in fields(Calibration)]
-_OWNER = GalleryRow.id == CalibrationRow.gallery_id
+_OWNER = and_(GalleryRow.id == CalibrationRow.gallery_id, ~GalleryRow.deleting)
 _WHOLE = select(*_NARROW, CalibrationRow.report, CalibrationRow.made_by, CalibrationRow.created_at).join(
     GalleryRow, _OWNER
 )

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from sqlalchemy import and_, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.errors import GalleryDeleting
 from service.store.tables import CameraRow, ChangeRow, DescriptorRow, TrackletRow
 
 ChangeKind = Literal["added", "deleted", "updated"]
@@ -73,7 +74,7 @@ class Recorded:
 _RECORD = text("""
     WITH counted AS (
         UPDATE galleries SET change = change + cardinality(CAST(:tracklet_ids AS uuid[]))
-        WHERE id = :gallery_id RETURNING change, generation, joining
+        WHERE id = :gallery_id AND NOT deleting RETURNING change, generation, joining
     ), recorded AS (
         INSERT INTO changes (gallery_id, number, kind, tracklet_id)
         SELECT :gallery_id, change - cardinality(CAST(:tracklet_ids AS uuid[])) + place, :kind, tracklet_id
@@ -121,6 +122,9 @@ async def record_all(
 
     The UPDATE locks the gallery's row until COMMIT, so numbers come in commit order and without gaps, and neither the
     serving generation nor the joining one can change any more before this transaction ends.
+
+    Raises:
+        GalleryDeleting: nothing in it changes any more.
     """
     values = {
         "gallery_id": gallery_id,
@@ -129,7 +133,10 @@ async def record_all(
         "channel": CHANNEL,
         "gallery": str(gallery_id),
     }
-    number, joining, serves, joins, _ = (await connection.execute(_RECORD, values)).one()
+    row = (await connection.execute(_RECORD, values)).one_or_none()
+    if row is None:
+        raise GalleryDeleting("The gallery is being deleted.")
+    number, joining, serves, joins, _ = row
     return Recorded(number, frozenset([serves] if joining is None else [serves, joins]))
 
 

@@ -3,6 +3,7 @@
 import uuid
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import exists, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -10,12 +11,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.store.tables import DescriptorRow, FrameRow, TrackletRow
 
 _ADD = text("""
-    INSERT INTO descriptors (tracklet_id, model_id, vector)
-    SELECT tracklets.id, :model_id, given.vector
+    INSERT INTO descriptors (tracklet_id, model_id, vector, frames)
+    SELECT tracklets.id, :model_id, given.vector, LEAST(tracklets.frame_count, CAST(:frame_cap AS int))
     FROM unnest(CAST(:ids AS uuid[]), CAST(:vectors AS bytea[])) AS given (id, vector)
     JOIN tracklets ON tracklets.id = given.id
     FOR KEY SHARE OF tracklets SKIP LOCKED
     ON CONFLICT DO NOTHING
+""")
+
+_OTHER_FRAMES = text("""
+    SELECT tracklets.id FROM tracklets JOIN descriptors ON tracklet_id = tracklets.id
+    WHERE gallery_id = :gallery_id AND model_id = :model_id AND tracklets.id > :after
+    AND COALESCE(frames, LEAST(frame_count, :unknown)) <> LEAST(frame_count, :frame_cap)
+    ORDER BY tracklets.id LIMIT :limit
 """)
 
 _PURGE = text("""
@@ -49,13 +57,46 @@ async def without_frames(connection: AsyncConnection, gallery_id: int, model_id:
     return list(await connection.scalars(statement))
 
 
-async def add(connection: AsyncConnection, model_id: str, vectors: Mapping[uuid.UUID, bytes]) -> None:
+async def add(
+    connection: AsyncConnection, model_id: str, vectors: Mapping[uuid.UUID, bytes], frame_cap: int | None = None
+) -> None:
     """Keep descriptors (float32 little endian) of those of the tracklets that are stored; one that is there stays.
+
+    They are of at most `frame_cap` frames of a tracklet; None: of all.
 
     A tracklet that somebody is deleting at this moment is passed over and not waited for.
     """
-    values = {"model_id": model_id, "ids": [str(key) for key in vectors], "vectors": list(vectors.values())}
+    values: dict[str, Any] = {"model_id": model_id, "frame_cap": frame_cap}
+    values |= {"ids": [str(key) for key in vectors], "vectors": list(vectors.values())}
     await connection.execute(_ADD, values)
+
+
+async def of_other_frames(
+    connection: AsyncConnection,
+    gallery_id: int,
+    model_id: str,
+    frame_cap: int,
+    unknown: int,
+    after: uuid.UUID,
+    limit: int,
+) -> list[uuid.UUID]:
+    """Tracklets whose descriptor is of another number of frames than `frame_cap` makes it, by id, after this one.
+
+    Args:
+        unknown: the cap that a descriptor was made with where that was not written down.
+    """
+    values = {"gallery_id": gallery_id, "model_id": model_id, "frame_cap": frame_cap, "unknown": unknown}
+    return list(await connection.scalars(_OTHER_FRAMES, {**values, "after": after, "limit": limit}))
+
+
+async def frames_of(
+    connection: AsyncConnection, model_id: str, tracklet_ids: Sequence[uuid.UUID]
+) -> dict[uuid.UUID, int]:
+    """Of how many frames the tracklets' descriptors are, where that was written down."""
+    statement = select(DescriptorRow.tracklet_id, DescriptorRow.frames).where(
+        DescriptorRow.model_id == model_id, DescriptorRow.tracklet_id.in_(tracklet_ids)
+    )
+    return {row[0]: row[1] for row in await connection.execute(statement) if row[1] is not None}
 
 
 async def purge(connection: AsyncConnection, gallery_id: int, model_id: str) -> int:

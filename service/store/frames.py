@@ -3,6 +3,7 @@
 import os
 import re
 import secrets
+import shutil
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -78,6 +79,15 @@ class FrameStore:
     def strangers(self, gallery: str) -> list[str]:
         """Names in the gallery's folder that are not those of frames."""
         return [name for name in self._names(gallery) if not _DIGEST.fullmatch(name)]
+
+    def remove_folder(self, gallery: str) -> int:
+        """Remove the gallery's folder with everything in it, durably; how many entries it had."""
+        folder = self._root / gallery
+        names = self._names(gallery)
+        if folder.is_dir():
+            shutil.rmtree(folder)
+            fsync_folder(self._root)
+        return len(names)
 
     def _names(self, gallery: str) -> list[str]:
         folder = self._root / gallery

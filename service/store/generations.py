@@ -45,7 +45,7 @@ _GENERATION = select(
     GenerationRow.created_at,
     func.coalesce(ModelRow.provenance["name"].astext, "unnamed"),
 )
-_GENERATION = _GENERATION.join(GalleryRow, GalleryRow.id == GenerationRow.gallery_id).join(
+_GENERATION = _GENERATION.join(GalleryRow, and_(GalleryRow.id == GenerationRow.gallery_id, ~GalleryRow.deleting)).join(
     ModelRow, ModelRow.id == GenerationRow.model_id
 )
 

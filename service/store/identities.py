@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import any_, bindparam, delete, func, select, text, tuple_, update
+from sqlalchemy import and_, any_, bindparam, delete, func, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 from sqlalchemy.dialects.postgresql import insert as insert_or
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -61,7 +61,7 @@ _IDENTITY = select(
     IdentityRow.version,
     IdentityRow.created_at,
     _COUNT,
-).join(GalleryRow, GalleryRow.id == IdentityRow.gallery_id)
+).join(GalleryRow, and_(GalleryRow.id == IdentityRow.gallery_id, ~GalleryRow.deleting))
 _IDS = any_(bindparam("ids", type_=ARRAY(UUID(as_uuid=True))))
 
 _LIVING = text("""

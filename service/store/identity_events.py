@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import insert, or_, select
+from sqlalchemy import and_, insert, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.expression import cast
@@ -49,7 +49,7 @@ _EVENT = select(
     IdentityEventRow.details,
     IdentityEventRow.done_by,
     IdentityEventRow.at,
-).join(GalleryRow, GalleryRow.id == IdentityEventRow.gallery_id)
+).join(GalleryRow, and_(GalleryRow.id == IdentityEventRow.gallery_id, ~GalleryRow.deleting))
 
 
 async def add(

@@ -10,8 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.store.tables import DescriptorRow, FrameRow, TrackletRow
 
 _REPLACE = text("""
-    INSERT INTO descriptors (tracklet_id, model_id, vector) VALUES (:tracklet_id, :model_id, :vector)
-    ON CONFLICT (tracklet_id, model_id) DO UPDATE SET vector = EXCLUDED.vector, given = false
+    INSERT INTO descriptors (tracklet_id, model_id, vector, frames)
+    SELECT id, :model_id, :vector, LEAST(frame_count, :frame_cap) FROM tracklets WHERE id = :tracklet_id
+    ON CONFLICT (tracklet_id, model_id) DO UPDATE
+    SET vector = EXCLUDED.vector, frames = EXCLUDED.frames, given = false
 """)
 
 
@@ -109,7 +111,9 @@ async def lock_tracklet(connection: AsyncConnection, tracklet_id: uuid.UUID) -> 
     return await connection.scalar(statement) is not None
 
 
-async def replace_descriptor(connection: AsyncConnection, tracklet_id: uuid.UUID, model_id: str, vector: bytes) -> None:
-    """Put a descriptor in the place of the one that is there, if there is one."""
-    values = {"tracklet_id": tracklet_id, "model_id": model_id, "vector": vector}
+async def replace_descriptor(
+    connection: AsyncConnection, tracklet_id: uuid.UUID, model_id: str, vector: bytes, frame_cap: int
+) -> None:
+    """Put a descriptor, of at most `frame_cap` frames, in the place of the one that is there, if there is one."""
+    values = {"tracklet_id": tracklet_id, "model_id": model_id, "vector": vector, "frame_cap": frame_cap}
     await connection.execute(_REPLACE, values)

@@ -44,7 +44,7 @@ class Job:
 _JOB = select(
     JobRow.id,
     JobRow.kind,
-    GalleryRow.name.label("gallery"),
+    JobRow.gallery_name.label("gallery"),
     JobRow.status,
     JobRow.done,
     JobRow.total,
@@ -56,7 +56,7 @@ _JOB = select(
     JobRow.finished_at,
     JobRow.request_id,
     JobRow.parameters,
-).outerjoin(GalleryRow, GalleryRow.id == JobRow.gallery_id)
+)
 
 
 async def create(
@@ -70,8 +70,10 @@ async def create(
 ) -> Job:
     """Write down a queued job."""
     job_id = job_id or uuid.uuid4()
-    values = {"kind": kind, "gallery_id": gallery_id, "parameters": dict(parameters or {}), "request_id": request_id}
-    await connection.execute(insert(JobRow).values(id=job_id, **values).on_conflict_do_nothing())
+    name = select(GalleryRow.name).where(GalleryRow.id == gallery_id).scalar_subquery()
+    values = {"kind": kind, "gallery_id": gallery_id, "gallery_name": name, "parameters": dict(parameters or {})}
+    statement = insert(JobRow).values(id=job_id, request_id=request_id, **values)
+    await connection.execute(statement.on_conflict_do_nothing())
     created = await find(connection, job_id)
     assert created is not None
     return created
@@ -89,7 +91,7 @@ async def list_page(
     """Up to `limit` jobs, newest first, of one gallery or of all, older than `before` (creation time, id)."""
     statement = _JOB.order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(limit)
     if gallery is not None:
-        statement = statement.where(GalleryRow.name == gallery)
+        statement = statement.where(JobRow.gallery_name == gallery)
     if before is not None:
         statement = statement.where(tuple_(JobRow.created_at, JobRow.id) < tuple_(*before))
     return [Job(**row._mapping) for row in await connection.execute(statement)]
@@ -144,6 +146,12 @@ async def request_cancel(connection: AsyncConnection, job_id: uuid.UUID) -> Job 
         )
     )
     return await find(connection, job_id)
+
+
+async def unfinished(connection: AsyncConnection, gallery_id: int) -> list[uuid.UUID]:
+    """Ids of the gallery's jobs that are not over."""
+    statement = select(JobRow.id).where(JobRow.gallery_id == gallery_id, JobRow.finished_at.is_(None))
+    return list(await connection.scalars(statement.order_by(JobRow.id)))
 
 
 async def finish(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import any_, bindparam, delete, or_, select, text, tuple_
+from sqlalchemy import and_, any_, bindparam, delete, or_, select, text, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
@@ -45,7 +45,7 @@ _MATCH = select(
     MatchDecisionRow.event_id,
     MatchDecisionRow.decided_by,
     MatchDecisionRow.at,
-).join(GalleryRow, GalleryRow.id == MatchDecisionRow.gallery_id)
+).join(GalleryRow, and_(GalleryRow.id == MatchDecisionRow.gallery_id, ~GalleryRow.deleting))
 _UNNESTED = "unnest(CAST(:firsts AS uuid[]), CAST(:seconds AS uuid[])) AS pairs (first_id, second_id)"
 _PAIRS = select(text("first_id"), text("second_id")).select_from(text(_UNNESTED))
 _DECIDE = text(f"""

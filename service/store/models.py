@@ -81,7 +81,11 @@ async def register(connection: AsyncConnection, model: ModelRecord) -> None:
 
 async def list_all(connection: AsyncConnection, model_id: str | None = None) -> list[RegisteredModel]:
     """Every model, or the one with this id, newest first."""
-    serving = and_(GalleryRow.id == GenerationRow.gallery_id, GalleryRow.generation == GenerationRow.number)
+    serving = and_(
+        GalleryRow.id == GenerationRow.gallery_id,
+        GalleryRow.generation == GenerationRow.number,
+        ~GalleryRow.deleting,
+    )
     names = func.array_agg(aggregate_order_by(GalleryRow.name, GalleryRow.name)).filter(GalleryRow.name.is_not(None))
     statement = (
         select(*_MODEL, ModelRow.created_at, func.count(GenerationRow.id), names)

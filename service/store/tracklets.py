@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import any_, bindparam, delete, exists, insert, select, text, tuple_
+from sqlalchemy import and_, any_, bindparam, delete, exists, insert, select, text, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 from sqlalchemy.dialects.postgresql import insert as insert_or
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.errors import GalleryMoved
+from service.errors import GalleryDeleting, GalleryMoved
 from service.store import changes, identities
 from service.store import identity_events as events
 from service.store.tables import CameraRow, DescriptorRow, FrameRow, GalleryRow, TrackletRow
@@ -35,7 +35,8 @@ class FrameRecord:
 class NewTracklet:
     """A tracklet about to be stored; `descriptors`, float32 little endian, are by the id of their model.
 
-    The one of the model `given` came with the tracklet, if there is one; only then it may have no frames.
+    They are of `frame_cap` of its frames, or of all. The one of the model `given` came with the tracklet, if there is
+    one; only then it may have no frames.
     """
 
     id: uuid.UUID
@@ -48,6 +49,7 @@ class NewTracklet:
     frames: Sequence[FrameRecord]
     frames_digest: bytes
     descriptors: Mapping[str, bytes]
+    frame_cap: int = 1
     given: str | None = None
     purity: float | None = None
     uploaded_by: str = "anyone"
@@ -106,7 +108,8 @@ _TRACKLET = (
         TrackletRow.purity,
         TrackletRow.version,
     )
-    .join(GalleryRow, GalleryRow.id == TrackletRow.gallery_id)
+    # What is in a gallery that is being deleted is not there any more, for whoever asks.
+    .join(GalleryRow, and_(GalleryRow.id == TrackletRow.gallery_id, ~GalleryRow.deleting))
     .join(CameraRow, CameraRow.id == TrackletRow.camera_id)
 )
 # Built once and of one shape for any number of ids: every search asks it, and building it would cost as much again.
@@ -179,7 +182,7 @@ async def find_frame(
             select(
                 GalleryRow.name, FrameRow.sha256, FrameRow.media_type, FrameRow.width, FrameRow.height, FrameRow.size
             )
-            .join(GalleryRow, GalleryRow.id == FrameRow.gallery_id)
+            .join(GalleryRow, and_(GalleryRow.id == FrameRow.gallery_id, ~GalleryRow.deleting))
             .where(FrameRow.tracklet_id == tracklet_id, FrameRow.position == position)
         )
     ).one_or_none()
@@ -197,6 +200,7 @@ async def store(
     Raises:
         sqlalchemy.exc.IntegrityError: the gallery has its external id already.
         GalleryMoved: the gallery wants descriptors of other models by now than the tracklet brings.
+        GalleryDeleting: the gallery is being deleted.
     """
     camera_id = await _find_or_create_camera(connection, gallery_id, tracklet.camera)
     identity = None
@@ -247,6 +251,7 @@ async def store(
                 "tracklet_id": tracklet.id,
                 "model_id": model_id,
                 "vector": vector,
+                "frames": min(len(tracklet.frames), tracklet.frame_cap),
                 "given": model_id == tracklet.given,
             }
             for model_id, vector in tracklet.descriptors.items()
@@ -261,7 +266,8 @@ async def store(
 
 async def _find_or_create_camera(connection: AsyncConnection, gallery_id: int, name: str) -> int:
     found = select(CameraRow.id).where(CameraRow.gallery_id == gallery_id, CameraRow.name == name)
-    camera_id = await connection.scalar(found)
+    # Waits for whoever deletes it at this moment; it is made anew then.
+    camera_id = await connection.scalar(found.with_for_update(read=True, key_share=True))
     if camera_id is None:
         camera_id = await connection.scalar(
             insert_or(CameraRow)
@@ -290,7 +296,7 @@ async def remove(connection: AsyncConnection, tracklet_id: uuid.UUID, done_by: s
     gone = (
         await connection.execute(
             delete(TrackletRow)
-            .where(TrackletRow.id == tracklet_id, GalleryRow.id == TrackletRow.gallery_id)
+            .where(TrackletRow.id == tracklet_id, GalleryRow.id == TrackletRow.gallery_id, ~GalleryRow.deleting)
             .returning(TrackletRow.gallery_id, GalleryRow.name, TrackletRow.identity)
         )
     ).one_or_none()
@@ -312,13 +318,26 @@ async def lock_frames_shared(connection: AsyncConnection, gallery_id: int) -> No
     )
 
 
+async def refuse_deleting(connection: AsyncConnection, gallery_id: int) -> None:
+    """See whether files may be written for the gallery, under the lock on them.
+
+    Raises:
+        GalleryDeleting: it is being deleted, or was.
+    """
+    statement = select(GalleryRow.id).where(GalleryRow.id == gallery_id, ~GalleryRow.deleting)
+    if await connection.scalar(statement) is None:
+        raise GalleryDeleting("The gallery is being deleted; try again when that job is done.")
+
+
 async def lock_frames_exclusively(connection: AsyncConnection, gallery_id: int) -> None:
     """Until this transaction ends, nobody writes frame files of the gallery. Taken before files are removed."""
     await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _FRAMES_LOCK_CLASS + gallery_id})
 
 
 async def unreferenced(connection: AsyncConnection, gallery_id: int, hashes: Sequence[bytes]) -> list[bytes]:
-    """Those of `hashes` that no frame of the gallery refers to."""
+    """Those of `hashes` that no frame of the gallery refers to; none of them when there is no such gallery any more."""
     candidates = select(text("hash")).select_from(text("unnest(CAST(:hashes AS bytea[])) AS hash"))
     statement = candidates.where(~exists().where(FrameRow.gallery_id == gallery_id, FrameRow.sha256 == text("hash")))
+    # The folder of a gallery that was deleted may be that of another one by now, of the same name.
+    statement = statement.where(exists().where(GalleryRow.id == gallery_id))
     return list(await connection.scalars(statement, {"hashes": list(hashes)}))

@@ -73,6 +73,15 @@ def test_the_examples_of_the_http_page_run(running_service: RunningService, tmp_
     assert (tmp_path / "frame.jpg").read_bytes() == (tmp_path / "scene/person-001/camera-1/001/0001.jpg").read_bytes()
 
 
+def test_the_examples_of_the_galleries_page_run(running_service: RunningService, tmp_path: Path) -> None:
+    write_scene(tmp_path / "scene", people=2, cameras=2, frames=2)
+    page = blocks(ROOT / "docs/galleries.md")
+    output = run(page, tmp_path, TFCLIP_URL=running_service.url, TFCLIP_API_KEY=running_service.admin_key)
+    assert '"kind":"delete_gallery"' in output
+    # The matrix comes back with its cameras ordered by name.
+    assert "Finding lost children 2\n[[0.0, 50.0], [45.0, 0.0]]\n1\n" in output
+
+
 def test_the_examples_of_the_evidence_page_run(running_service: RunningService, tmp_path: Path) -> None:
     write_scene(tmp_path / "scene", people=2, cameras=2, frames=8, height=64)
     page = blocks(ROOT / "docs/evidence.md")

@@ -328,3 +328,15 @@ def test_the_first_start_prints_an_admin_key_once(data_folder: Path) -> None:
         process.communicate(timeout=60)
         assert process.returncode == 0
     assert len(keys) == 1
+
+
+def test_a_deletion_of_a_gallery_goes_on_after_a_kill(running: ServiceProcess) -> None:
+    ids = [running.upload(seed) for seed in range(20)]
+    job = running.client.delete("/galleries/default").json()
+    running.kill()
+    running.restart()
+    assert running.client.get(f"/tracklets/{ids[0]}").status_code == 404
+    wait_until(lambda: running.client.get(f"/jobs/{job['id']}").json()["status"] == "succeeded")
+    assert not (running.data / "frames/default").exists()
+    assert running.client.get("/galleries/default").json()["statistics"]["tracklets"] == 0
+    running.upload(1)

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from model.cli import build_app
 from service.client import TfclipClient
-from service.client_errors import ApiProblem
+from service.client.errors import ApiProblem
 from tests.support import ADMIN_KEY, RunningService, upload, wait_until
 
 

@@ -2,10 +2,11 @@
 
 from service.store.tables.base import Table
 from service.store.tables.calibrations import CalibrationRow
+from service.store.tables.cameras import CameraRow, TransitRow
 from service.store.tables.galleries import GalleryRow, GenerationRow, ModelRow
 from service.store.tables.identities import IdentityEventRow, IdentityRow, MatchDecisionRow
 from service.store.tables.service import JobRow, KeyRow
-from service.store.tables.tracklets import CameraRow, ChangeRow, DescriptorRow, FrameRow, TrackletRow
+from service.store.tables.tracklets import ChangeRow, DescriptorRow, FrameRow, TrackletRow
 from service.store.tables.wire import IdempotencyRow
 
 __all__ = [
@@ -25,4 +26,5 @@ __all__ = [
     "ModelRow",
     "Table",
     "TrackletRow",
+    "TransitRow",
 ]

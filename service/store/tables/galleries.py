@@ -37,9 +37,14 @@ class GalleryRow(Table):
     tracklet that is stored from then on is described for both. It is here and not with the generation because whoever
     waited for this row sees it as it is now, and all others as they were before the wait. `rebuild` counts how often
     every process was asked to build its index anew.
+
+    `version` counts the changes of what is said of it; `rules` the changes of what every process keeps beside its
+    index: cameras' time offsets, transit times, frame cap. A gallery that is `deleting` is there for the job that
+    removes it and for nobody else.
     """
 
     __tablename__ = "galleries"
+    __table_args__ = (CheckConstraint("frame_cap >= 1", name="frame_cap"),)
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     name: Mapped[str] = mapped_column(Text, unique=True)
@@ -47,6 +52,13 @@ class GalleryRow(Table):
     generation: Mapped[int] = mapped_column(BigInteger, server_default="1")
     joining: Mapped[int | None] = mapped_column(BigInteger)
     rebuild: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    description: Mapped[str | None] = mapped_column(Text)
+    purpose: Mapped[str | None] = mapped_column(Text)
+    legal_basis: Mapped[str | None] = mapped_column(Text)
+    frame_cap: Mapped[int | None]
+    version: Mapped[int] = mapped_column(BigInteger, server_default="1")
+    rules: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    deleting: Mapped[bool] = mapped_column(server_default="false")
     created_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
 
 

@@ -10,7 +10,6 @@ from sqlalchemy import (
     CheckConstraint,
     ForeignKey,
     ForeignKeyConstraint,
-    Identity,
     Index,
     LargeBinary,
     Text,
@@ -22,18 +21,6 @@ from sqlalchemy.dialects.postgresql import JSONB, UUID
 from sqlalchemy.orm import Mapped, mapped_column
 
 from service.store.tables.base import Moment, Table
-
-
-class CameraRow(Table):
-    """A camera of a gallery, made when a tracklet first names it."""
-
-    __tablename__ = "cameras"
-    __table_args__ = (UniqueConstraint("gallery_id", "name"),)
-
-    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    gallery_id: Mapped[int] = mapped_column(ForeignKey("galleries.id", ondelete="CASCADE"))
-    name: Mapped[str] = mapped_column(Text)
-    created_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
 
 
 class TrackletRow(Table):
@@ -90,6 +77,7 @@ class FrameRow(Table):
 class DescriptorRow(Table):
     """What a model made of a tracklet: float32 little endian, not normalised.
 
+    `frames` says of how many of the tracklet's frames it is; NULL where that was not written down yet.
     One that is `given` came with the tracklet: its frames, if it has any, need not give the same.
     """
 
@@ -98,6 +86,7 @@ class DescriptorRow(Table):
     tracklet_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("tracklets.id", ondelete="CASCADE"), primary_key=True)
     model_id: Mapped[str] = mapped_column(ForeignKey("models.id"), primary_key=True, index=True)
     vector: Mapped[bytes] = mapped_column(LargeBinary)
+    frames: Mapped[int | None]
     given: Mapped[bool] = mapped_column(server_default=false())
 
 

@@ -6,6 +6,7 @@ import os
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -173,8 +174,9 @@ async def test_an_index_that_was_switched_to_is_saved(
     await served.current("g")
     async with database.transaction() as connection:
         job = await jobs.create(connection, REINDEX, gallery.id)
-    # Under the same model nothing is described.
-    result = await Generations(database, served, None).reindex(RunningJob(database, job))  # type: ignore[arg-type]
+    # Under the same model nothing is described: what describes is asked for its frame cap alone.
+    describer = SimpleNamespace(frame_cap=lambda gallery: 16, usual_frame_cap=16)
+    result = await Generations(database, served, describer).reindex(RunningJob(database, job))  # type: ignore[arg-type]
     known = served.find("g")
     assert known is not None
     assert known.saving is not None

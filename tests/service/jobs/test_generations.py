@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from service.jobs.reindex import _BUILD_LOCK_CLASS
+from service.jobs.reindex import BUILD_LOCK_CLASS
 from tests.service.jobs.moving import descriptors, ended, generations, run, start
 from tests.support import (
     RunningService,
@@ -169,14 +169,14 @@ def test_a_reindex_is_cancelled_while_it_waits_and_while_it_describes(
     with moving.client() as client, moving.database() as connection:
         # Somebody else works on the gallery: the first job waits for the lock, the second in the queue.
         (gallery,) = connection.execute("SELECT id FROM galleries WHERE name = 'default'").fetchone()
-        connection.execute("SELECT pg_advisory_lock(%s)", (_BUILD_LOCK_CLASS + gallery,))
+        connection.execute("SELECT pg_advisory_lock(%s)", (BUILD_LOCK_CLASS + gallery,))
         running = start(moving, "POST", "/admin/reindex", model_id=models[1])
         wait_until(lambda: client.get(running).json()["status"] == "running")
         queued = start(moving, "POST", "/admin/reindex", model_id=models[1])
         assert client.delete(queued).json()["status"] == "cancelled"
         assert client.delete(running).status_code == 202
         assert ended(moving, running)["status"] == "cancelled"
-        connection.execute("SELECT pg_advisory_unlock(%s)", (_BUILD_LOCK_CLASS + gallery,))
+        connection.execute("SELECT pg_advisory_unlock(%s)", (BUILD_LOCK_CLASS + gallery,))
         assert generations(moving)[0]["number"] == 1
 
         # Cancelled by the first descriptor that it stores.

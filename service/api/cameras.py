@@ -1,0 +1,83 @@
+"""Cameras of a gallery: where they are, and whose clock is wrong by how much."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+
+from service.api.cursors import decode_number, encode_number
+from service.api.dependencies import ReadKey, ServiceDep, WriteKey, single_valued
+from service.api.gallery_schemas import CameraAnswer, CameraFields, CameraPage
+from service.api.json_body import json_body, read_json
+from service.api.problems import problems
+from service.api.schemas import ListParameters
+from service.api.values import GALLERY_PATTERN, Text
+from service.errors import CameraInUse, NotFound
+from service.store import cameras as store
+from service.store import galleries as gallery_store
+
+router = APIRouter(prefix="/cameras", tags=["cameras"], dependencies=[Depends(single_valued)])
+
+Gallery = Annotated[str, Path(pattern=GALLERY_PATTERN)]
+Name = Annotated[Text, Path(description="As tracklets name it; it may have slashes.")]
+
+
+@router.get("", operation_id="listCameras", responses=problems(401, 403, 404, 422, 503))
+async def list_cameras(
+    parameters: Annotated[ListParameters, Query()], caller: ReadKey, service: ServiceDep
+) -> CameraPage:
+    """List a gallery's cameras, in the order in which they were made."""
+    after = decode_number(parameters.cursor) if parameters.cursor else None
+    async with service.database.reading() as connection:
+        gallery = await gallery_store.get(connection, parameters.gallery)
+        found = await store.list_page(connection, gallery.id, parameters.limit + 1, after)
+    page = found[: parameters.limit]
+    return CameraPage(
+        items=[CameraAnswer.of(camera) for camera in page],
+        next_cursor=encode_number(page[-1].id) if len(found) > len(page) else None,
+    )
+
+
+@router.put(
+    "/{gallery}/{name:path}",
+    operation_id="putCamera",
+    responses={
+        201: {"model": CameraAnswer, "description": "The camera is new"},
+        **problems(401, 403, 404, 409, 413, 415, 422, 503),
+    },
+    openapi_extra=json_body(CameraFields),
+)
+async def put_camera(
+    gallery: Gallery, name: Name, request: Request, response: Response, caller: WriteKey, service: ServiceDep
+) -> CameraAnswer:
+    """Say everything of a camera, and make it if no tracklet named it yet; what is left out is put back to its default.
+
+    When this answers, the next search of this process goes by its time offset.
+    """
+    wanted = await read_json(request, CameraFields)
+    async with service.database.transaction() as connection:
+        found = await gallery_store.get(connection, gallery)
+        created, number = await store.put(connection, found.id, name, wanted.model_dump())
+        camera = await store.find(connection, found.id, name)
+    assert camera is not None
+    await service.galleries.follow_rules(gallery, number)
+    response.status_code = 201 if created else 200
+    return CameraAnswer.of(camera)
+
+
+@router.delete(
+    "/{gallery}/{name:path}",
+    operation_id="deleteCamera",
+    status_code=204,
+    responses=problems(401, 403, 404, 409, 422, 503),
+)
+async def delete_camera(gallery: Gallery, name: Name, caller: WriteKey, service: ServiceDep) -> None:
+    """Delete a camera that no tracklet names, with what is said of the ways from and to it."""
+    async with service.database.transaction() as connection:
+        found = await gallery_store.get(connection, gallery)
+        camera = await store.find(connection, found.id, name)
+        if camera is None:
+            raise NotFound(f"Gallery {gallery} has no camera {name!r}.")
+        number = await store.remove(connection, camera, found.id)
+    if number is None:
+        raise CameraInUse(f"Tracklets of gallery {gallery} name camera {name!r}; delete them first.")
+    await service.galleries.follow_rules(gallery, number)

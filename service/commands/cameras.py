@@ -1,0 +1,143 @@
+"""`tfclip cameras` and `tfclip transits`: where cameras are, how wrong their clocks are, and the ways between them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from model.cli import CommandError, print_json
+from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Gallery, Url, service_at
+
+if TYPE_CHECKING:
+    from service.client.wire.galleries import Transits
+
+DEFAULT_GALLERY = "default"
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="As tracklets name it.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add `tfclip cameras list|set|delete` and `tfclip transits show|set`."""
+    cameras = typer.Typer(no_args_is_help=True, help="The cameras of a gallery.")
+    cameras.command("list")(list_cameras)
+    cameras.command("set")(set_camera)
+    cameras.command("delete")(delete_camera)
+    app.add_typer(cameras, name="cameras")
+    transits = typer.Typer(no_args_is_help=True, help="How long the ways between cameras take.")
+    transits.command("show")(show_transits)
+    transits.command("set")(set_transits)
+    app.add_typer(transits, name="transits")
+
+
+def list_cameras(
+    gallery: Gallery = None, url: Url = LOCAL_URL, api_key: ApiKey = None, as_json: AsJson = False
+) -> None:
+    """List a gallery's cameras."""
+    with service_at(url, api_key) as client:
+        found = list(client.list_cameras(gallery))
+    if as_json:
+        print_json({"items": [camera.model_dump(mode="json") for camera in found]})
+        return
+    from service.commands.tables import print_table
+
+    rows = [
+        (c.name, c.place or "-", "-" if c.latitude is None else f"{c.latitude}, {c.longitude}",
+         f"{c.time_offset_seconds:g}", str(c.tracklets))
+        for c in found
+    ]  # fmt: skip
+    print_table(("camera", "place", "latitude, longitude", "time offset (s)", "tracklets"), rows)
+
+
+def set_camera(
+    name: Name,
+    gallery: Gallery = None,
+    place: Annotated[str | None, typer.Option(help="Where it is.")] = None,
+    latitude: Annotated[float | None, typer.Option(min=-90, max=90)] = None,
+    longitude: Annotated[float | None, typer.Option(min=-180, max=180)] = None,
+    time_offset_seconds: Annotated[
+        float | None, typer.Option(help="Added to its times wherever times are compared.")
+    ] = None,
+    url: Url = LOCAL_URL,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say something of a camera, and make it if it is new; what is not given stays as it is."""
+    given = {
+        "place": place,
+        "latitude": latitude,
+        "longitude": longitude,
+        "time_offset_seconds": time_offset_seconds,
+    }
+    with service_at(url, api_key) as client:
+        before = next((one for one in client.list_cameras(gallery) if one.name == name), None)
+        said = before.model_dump(include=set(given)) if before else {}
+        said |= {field: value for field, value in given.items() if value is not None}
+        camera = client.put_camera(gallery or DEFAULT_GALLERY, name, **said)
+    if as_json:
+        print_json(camera.model_dump(mode="json"))
+    else:
+        for field, value in camera.model_dump(mode="json").items():
+            typer.echo(f"{field.replace('_', ' '):20} {'-' if value is None else value}")
+
+
+def delete_camera(
+    name: Name, gallery: Gallery = None, url: Url = LOCAL_URL, api_key: ApiKey = None, as_json: AsJson = False
+) -> None:
+    """Delete a camera that no tracklet names."""
+    with service_at(url, api_key) as client:
+        client.delete_camera(gallery or DEFAULT_GALLERY, name)
+    if as_json:
+        print_json({"deleted": name})
+    else:
+        typer.echo(f"deleted {name}")
+
+
+def show_transits(
+    gallery: Gallery = None, url: Url = LOCAL_URL, api_key: ApiKey = None, as_json: AsJson = False
+) -> None:
+    """Show how long the ways between cameras take; with --json as `tfclip transits set` takes it."""
+    with service_at(url, api_key) as client:
+        _show(client.get_transits(gallery or DEFAULT_GALLERY), as_json)
+
+
+def set_transits(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="JSON: cameras, and matrices min_seconds and max_seconds.")
+    ],
+    gallery: Gallery = None,
+    url: Url = LOCAL_URL,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say how long all the ways between cameras take; what was said before is forgotten."""
+    from pydantic import ValidationError
+
+    from service.client.wire.galleries import Transits
+
+    try:
+        transits = Transits.model_validate_json(file.read_bytes())
+    except OSError as error:
+        raise CommandError(f"{file} cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(str(part) for part in fault["loc"])
+        raise CommandError(
+            f"{file} is no matrix of transit times: {where + ': ' if where else ''}{fault['msg']}"
+        ) from error
+    with service_at(url, api_key) as client:
+        _show(client.put_transits(gallery or DEFAULT_GALLERY, transits), as_json)
+
+
+def _show(transits: "Transits", as_json: bool) -> None:
+    if as_json:
+        print_json(transits.model_dump(mode="json"))
+        return
+    from service.commands.tables import print_table
+
+    rows = []
+    for row, origin in enumerate(transits.cameras):
+        for column, destination in enumerate(transits.cameras):
+            longest = transits.max_seconds[row][column]
+            bound = "-" if longest is None else f"{longest:g}"
+            rows.append((origin, destination, f"{transits.min_seconds[row][column]:g}", bound))
+    print_table(("from", "to", "at least (s)", "at most (s)"), rows)

@@ -1,0 +1,135 @@
+"""`tfclip galleries`: make, describe and delete them."""
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from model.cli import print_json
+from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Url, service_at
+from service.commands.following import Wait, see_through
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="As `tfclip galleries list` shows it.")]
+Description = Annotated[str | None, typer.Option(help="What it holds.")]
+Purpose = Annotated[str | None, typer.Option(help="What it is for.")]
+LegalBasis = Annotated[str | None, typer.Option(help="What allows it to be kept.")]
+FrameCap = Annotated[
+    int | None, typer.Option(min=1, help="Frames of a tracklet that are embedded.", show_default="TFCLIP_FRAME_CAP")
+]
+
+
+class Field(StrEnum):
+    """What can be taken back."""
+
+    DESCRIPTION = "description"
+    PURPOSE = "purpose"
+    LEGAL_BASIS = "legal-basis"
+    FRAME_CAP = "frame-cap"
+
+
+def register(app: typer.Typer) -> None:
+    """Add `tfclip galleries list|show|create|set|delete`."""
+    group = typer.Typer(no_args_is_help=True, help="Named sets of tracklets, each searched for itself.")
+    group.command("list")(list_galleries)
+    group.command("show")(show_gallery)
+    group.command("create")(create_gallery)
+    group.command("set")(set_gallery)
+    group.command("delete")(delete_gallery)
+    app.add_typer(group, name="galleries")
+
+
+def list_galleries(url: Url = LOCAL_URL, api_key: ApiKey = None, as_json: AsJson = False) -> None:
+    """List the galleries, oldest first."""
+    with service_at(url, api_key) as client:
+        found = list(client.list_galleries())
+    if as_json:
+        print_json({"items": [one.model_dump(mode="json", exclude={"statistics"}) for one in found]})
+        return
+    from service.commands.tables import moment, print_table
+
+    rows = [(g.name, g.purpose or "-", g.model_name, str(g.generation), moment(g.created_at)) for g in found]
+    print_table(("gallery", "purpose", "model", "generation", "created"), rows)
+
+
+def show_gallery(name: Name, url: Url = LOCAL_URL, api_key: ApiKey = None, as_json: AsJson = False) -> None:
+    """Show everything about one gallery, and how much it holds."""
+    with service_at(url, api_key) as client:
+        document = client.get_gallery(name).model_dump(mode="json")
+    if as_json:
+        print_json(document)
+    else:
+        _show(document)
+
+
+def create_gallery(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Lower-case letters, digits, - and _; at most 63.")],
+    description: Description = None,
+    purpose: Purpose = None,
+    legal_basis: LegalBasis = None,
+    frame_cap: FrameCap = None,
+    url: Url = LOCAL_URL,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make an empty gallery; the first upload that names one makes it, too."""
+    with service_at(url, api_key) as client:
+        made = client.create_gallery(
+            name, description=description, purpose=purpose, legal_basis=legal_basis, frame_cap=frame_cap
+        )
+    document = made.model_dump(mode="json", exclude={"statistics"})
+    if as_json:
+        print_json(document)
+    else:
+        _show(document)
+
+
+def set_gallery(
+    name: Name,
+    description: Description = None,
+    purpose: Purpose = None,
+    legal_basis: LegalBasis = None,
+    frame_cap: FrameCap = None,
+    clear: Annotated[list[Field] | None, typer.Option(help="Take this back; repeat for more.")] = None,
+    url: Url = LOCAL_URL,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change what is said of a gallery. Descriptors that are there stay as they are until `tfclip reindex`."""
+    given = {"description": description, "purpose": purpose, "legal_basis": legal_basis, "frame_cap": frame_cap}
+    changes: dict[str, Any] = {field: value for field, value in given.items() if value is not None}
+    for field in clear or ():
+        cleared = field.value.replace("-", "_")
+        if cleared in changes:
+            raise typer.BadParameter(f"--{field.value} is given, too", param_hint="--clear")
+        changes[cleared] = None
+    if not changes:
+        raise typer.BadParameter("nothing to change")
+    with service_at(url, api_key) as client:
+        document = client.change_gallery(name, changes).model_dump(mode="json", exclude={"statistics"})
+    if as_json:
+        print_json(document)
+    else:
+        _show(document)
+
+
+def delete_gallery(
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    wait: Wait = True,
+    url: Url = LOCAL_URL,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Delete a gallery with everything in it."""
+    if not yes:
+        typer.confirm(f"Delete gallery {name} with everything in it?", abort=True, err=True)
+    with service_at(url, api_key) as client:
+        see_through(client, client.delete_gallery(name), title="Deleting", wait=wait, as_json=as_json)
+
+
+def _show(document: dict[str, Any]) -> None:
+    statistics = document.pop("statistics", None) or {}
+    index = statistics.pop("index", None) or {}
+    shown = document | statistics | {f"index_{field}": value for field, value in index.items()}
+    for field, value in shown.items():
+        typer.echo(f"{field.replace('_', ' '):18} {'-' if value is None else value}")
