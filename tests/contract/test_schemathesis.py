@@ -67,8 +67,8 @@ def play(running: RunningService, examples: int, steps: int) -> Counter[tuple[st
     seen: Counter[tuple[str, int]] = Counter()
     played = machine(running, seen)
     for number in range(examples):
-        # Each on its own: to Hypothesis the same choices have the same consequences, but a service that keeps what it is
-        # sent, and has jobs, answers otherwise the second time. The first of two is the shortest that there is.
+        # Each on its own: to Hypothesis the same choices have the same consequences, but a service that keeps what it
+        # is sent, and has jobs, answers otherwise the second time. The first of two is the shortest that there is.
         seed(number)(played).run(
             settings=settings(
                 max_examples=2,
