@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-slow lint openapi bench constraints clean
+.PHONY: install demo test test-slow lint openapi client bench constraints clean
 
 install: $(STAMP)
 
@@ -31,10 +31,15 @@ lint: install
 	$(BIN)/lint-imports
 	$(BIN)/python -m service.store.check
 	$(BIN)/python -m service.openapi | cmp - docs/openapi.json || { echo "run: make openapi"; exit 1; }
+	$(BIN)/python -m tools.asynchronous_client --check
 
 # The description of the HTTP interface, as it is committed.
 openapi: install
 	$(BIN)/python -m service.openapi > docs/openapi.json
+
+# The asynchronous client, which is generated from the synchronous one.
+client: install
+	$(BIN)/python -m tools.asynchronous_client
 
 bench: install
 	$(BIN)/python -m benchmarks

@@ -1,8 +1,9 @@
-"""Do calibrations keep their promises? Made-up galleries whose truth is known, and two ways to a probability.
+"""Do calibrations keep their promises? Made-up galleries whose truth is known, and people of a data set.
 
-    python -m benchmarks.calibration [--galleries 20] [--descriptors FILE.npz ...]
+    python -m benchmarks.calibration [--galleries 40] [--descriptors FILE.npz] [--strangers FILE.npz]
 
-`--descriptors` names files of `tfclip embed`: on those, the logistic curve is compared with isotonic regression.
+`--descriptors` names a file of `tfclip embed`: on that, the logistic curve is compared with isotonic regression, and it
+is calibrated as a gallery of which `--strangers`, another such file with other people, is then asked.
 """
 
 import argparse
@@ -84,24 +85,42 @@ def compare(pairs: PairCounts) -> dict[str, tuple[float, float]]:
     return {name: (float(both[0] / total), float(both[1] / total)) for name, both in sums.items()}
 
 
-def descriptors(path: str, people: int | None = None) -> PairCounts:
-    """Pairs of a file of `tfclip embed`, or of so many of its people."""
+def described(path: str) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
+    """Vectors, identities and cameras of a file of `tfclip embed`."""
     data = np.load(path)
     parts = np.array([one.split("/")[:2] for one in data["paths"].tolist()])
     _, identity = np.unique(parts[:, 0], return_inverse=True)
     _, camera = np.unique(parts[:, 1], return_inverse=True)
-    if people is not None:
-        chosen = np.random.default_rng(0).permutation(identity.max() + 1)[:people]
-        identity = np.where(np.isin(identity, chosen), identity, -1)
-    vectors = np.asarray(data["vectors"], np.float32)
-    return score(label(identity, camera, False), lambda rows: vectors[rows], 0.0)[1]
+    return np.asarray(data["vectors"], np.float32), identity, camera
+
+
+def some_people(identity: NDArray[np.int64], people: int) -> NDArray[np.int64]:
+    """The identities, of so many people; -1 for the others."""
+    chosen = np.random.default_rng(0).permutation(identity.max() + 1)[:people]
+    return np.where(np.isin(identity, chosen), identity, -1)
+
+
+def ask(path: str, strangers: str) -> list[tuple[str, ...]]:
+    """Calibrate the people of one file, all of them labelled and a part, and search for those of another."""
+    vectors, identity, camera = described(path)
+    best = (described(strangers)[0] @ vectors.T).max(axis=1)
+    rows = []
+    for people in (identity.max() + 1, (identity.max() + 1) // 2):
+        chosen = label(some_people(identity, people), camera, False)
+        fitted = fit(chosen, lambda numbers: vectors[numbers], len(vectors), Wanted(0.02, 0.1, None, False))
+        for name, threshold in (("match", fitted.match_threshold), ("possible", fitted.possible_threshold)):
+            said = fitted.report["decisions"][name]["fpir"]
+            interval = f"{said['value']:.3f} ({said['low']:.3f} to {said['high']:.3f})"
+            rows.append((str(people), name, f"{threshold:.4f}", interval, f"{np.mean(best >= threshold):.3f}"))
+    return rows
 
 
 def main() -> None:
-    """Print both tables."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--galleries", type=int, default=20)
-    parser.add_argument("--descriptors", nargs="*", default=[])
+    parser.add_argument("--galleries", type=int, default=40)
+    parser.add_argument("--descriptors")
+    parser.add_argument("--strangers")
     options = parser.parse_args()
     rows = []
     for name, crowding in (("even", 0.0), ("crowded", 0.5)):
@@ -122,18 +141,21 @@ def main() -> None:
             )
     heads = ("people", "in the gallery", "labelled", "promised FPIR", "mean", "median", "FPIR inside", "FNIR inside")
     print_table(heads, rows)
+    if options.descriptors is None:
+        return
+    vectors, identity, camera = described(options.descriptors)
     rows = []
-    for path in options.descriptors:
-        for people in (25, 50, 100, 250, 500):
-            pairs = descriptors(path, people)
-            if len(pairs.same) < people:
-                continue
+    for people in (25, 50, 100, 250, 500):
+        if people <= identity.max() + 1:
+            chosen = label(some_people(identity, people), camera, False)
+            pairs = score(chosen, lambda numbers: vectors[numbers], 0.0)[1]
             figures = compare(pairs)
             one = [f"{value:.5f}" for name in ("logistic", "isotonic") for value in figures[name]]
-            rows.append((path.rsplit("/", 1)[-1], str(people), str(int(pairs.same.sum())), *one))
-    if rows:
-        heads = ("descriptors", "people", "pairs", "logistic log loss", "Brier", "isotonic log loss", "Brier ")
-        print_table(heads, rows)
+            rows.append((str(people), str(int(pairs.same.sum())), *one))
+    print_table(("people", "pairs", "logistic log loss", "Brier", "isotonic log loss", "Brier "), rows)
+    if options.strangers is not None:
+        heads = ("labelled people", "decision", "from score", "reported FPIR", "strangers answered so")
+        print_table(heads, ask(options.descriptors, options.strangers))
 
 
 if __name__ == "__main__":

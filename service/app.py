@@ -58,7 +58,12 @@ def create_app(settings: Settings) -> FastAPI:
     install_problem_handlers(app)
     _complete_description(app)
     # The last one added is the outermost: a refused body has a request id too.
-    app.add_middleware(BodyLimit, limit=settings.max_body_bytes, model_limit=settings.max_model_bytes)
+    app.add_middleware(
+        BodyLimit,
+        limit=settings.max_body_bytes,
+        model_limit=settings.max_model_bytes,
+        batch_limit=settings.max_batch_bytes,
+    )
     app.add_middleware(UriLimit, limit=settings.max_uri_bytes)
     app.add_middleware(RequestContext, metrics=metrics)
     return app

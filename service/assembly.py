@@ -26,6 +26,7 @@ from service.foundation import (
     say_which_models_answer,
     sweep_once,
 )
+from service.gallery.awaiting import ChangeBell
 from service.gallery.demand import Demand
 from service.gallery.following import Follower
 from service.gallery.galleries import Galleries
@@ -141,10 +142,12 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
         recall=recall,
     )
     parts.push_async_callback(galleries.close)
+    bell = ChangeBell(settings.max_followers)
     follower = Follower(
         database,
         galleries,
         snapshots,
+        bell,
         poll_seconds=settings.poll_seconds,
         snapshot_seconds=settings.snapshot_seconds,
     )
@@ -212,10 +215,12 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
         models=models,
         registry=registry,
         galleries=galleries,
+        bell=bell,
         uploads=uploads,
         evidence=evidence,
         frames=frames,
         admission=admission,
+        batches=Admission(settings.max_batches, "archives", "TFCLIP_MAX_BATCHES"),
         search=search,
         sheets=sheets,
         jobs=jobs,

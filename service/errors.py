@@ -55,6 +55,12 @@ class InvalidMultipart(ServiceError):
     status, code, title = 400, "invalid_multipart", "The body is not the expected multipart form"
 
 
+class InvalidArchive(ServiceError):
+    """The body is no tar archive as documented."""
+
+    status, code, title = 422, "invalid_archive", "The archive cannot be used"
+
+
 class UnsupportedMediaType(ServiceError):
     """The body is of another media type than the endpoint takes."""
 
@@ -197,6 +203,12 @@ class FramesUnreadable(ServiceError):
     """Stored frames that an answer is computed from are not on disk as they were stored."""
 
     status, code, title = 409, "frames_lost", "Frames are missing or damaged"
+
+
+class NoFrames(ServiceError):
+    """A tracklet that came as a descriptor has no frames that could be looked at."""
+
+    status, code, title = 409, "no_frames", "The tracklet has no frames"
 
 
 class InsufficientStorage(ServiceError):

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import socket
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from service.runtime import Service
 from service.settings import Settings
 
 # Long addresses are for the application to refuse, in its own words; the default of 64 KiB would cut them off.
@@ -24,6 +26,17 @@ class GracefulServer(uvicorn.Server):
     uvicorn raises the signal again once it has closed everything, so that the process dies of it; supervisors and
     scripts would take that for a failure.
     """
+
+    def __init__(self, config: uvicorn.Config, application: FastAPI) -> None:
+        super().__init__(config)
+        self._application = application
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let those who wait for a change go; then wait for whoever is answered."""
+        service: Service | None = getattr(self._application.state, "service", None)
+        if service is not None:
+            service.bell.close()
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -80,4 +93,4 @@ def make_server(app: FastAPI, settings: Settings) -> uvicorn.Server:
         timeout_graceful_shutdown=10,
         server_header=False,
     )
-    return GracefulServer(config)
+    return GracefulServer(config, app)

@@ -7,6 +7,7 @@ from service.embedding.models import Models
 from service.embedding.registry import ModelRegistry
 from service.evidence.evidence import Evidence
 from service.export.sheets import Sheets
+from service.gallery.awaiting import ChangeBell
 from service.gallery.galleries import Galleries
 from service.gallery.ranking import Search
 from service.idempotency import IdempotencyKeys
@@ -37,10 +38,12 @@ class Service:
     models: Models
     registry: ModelRegistry
     galleries: Galleries
+    bell: ChangeBell
     uploads: Uploads
     evidence: Evidence
     frames: FrameStore
     admission: Admission
+    batches: Admission
     search: Search
     sheets: Sheets
     jobs: JobQueue

@@ -63,6 +63,16 @@ class Settings(BaseSettings):
     max_pixels: Annotated[int, Field(ge=1024)] = Field(
         default=256 * 1024 * 1024, description="pixels in all frames of one tracklet together"
     )
+    max_batch_bytes: Annotated[int, Field(ge=1024)] = Field(
+        default=4096 * MEBIBYTE, description="one archive of tracklets"
+    )
+    max_batch_tracklets: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        default=10_000, description="tracklets in one archive"
+    )
+    max_manifest_bytes: Annotated[int, Field(ge=1024)] = Field(
+        default=64 * MEBIBYTE, description="the manifest of one archive, which is held in memory"
+    )
+    max_batches: Annotated[int, Field(ge=1, le=1000)] = Field(default=4, description="archives read at a time")
     max_labels_bytes: Annotated[int, Field(ge=2)] = 16 * 1024
     max_clock_skew_seconds: Annotated[float, Field(ge=0)] = 300.0
     max_transit_cameras: Annotated[int, Field(ge=1, le=500)] = Field(
@@ -118,6 +128,9 @@ class Settings(BaseSettings):
         default=60.0, description="least time between two snapshots of a changing index"
     )
 
+    max_followers: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        default=1000, description="requests that wait for changes (`GET /changes`) at a time"
+    )
     max_proposal_tracklets: Annotated[int, Field(ge=1, le=50_000)] = Field(
         default=4000, description="tracklets without an identity that proposals cluster at most; 16 bytes for each two"
     )

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from service.client import TfclipClient
-from service.client_errors import ApiProblem, UnexpectedAnswerError
+from service.client.errors import ApiProblem, UnexpectedAnswerError
 
 
 @dataclass(frozen=True)

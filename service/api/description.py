@@ -15,7 +15,14 @@ _ANYWHERE = (414, 500)
 _WITH_KEY = (429,)
 _JOB_LINKS = {"getJob": {"job_id": "$response.body#/id"}, "cancelJob": {"job_id": "$response.body#/id"}}
 # What is created may be a parameter of other operations than those below its own address.
-_MORE_LINKS = {"createTracklet": {"searchByTracklet": {"query_id": "$response.body#/id"}}}
+_MORE_LINKS = {
+    "createTracklet": {
+        "searchByTracklet": {"query_id": "$response.body#/id"},
+        "exportSearch": {"query_id": "$response.body#/id"},
+    }
+}
+# Of answers that say more than the one thing that was made.
+_ID_AT = {"decideMatch": "$response.body#/items/0/id"}
 _PROBLEM_TYPE = "application/problem+json"
 
 _HEADERS = {
@@ -100,7 +107,8 @@ def _add_links(document: Document, path: str, operation: Document) -> None:
             first = below.removeprefix(f"{path}/").partition("/")[0]
             if below.startswith(f"{path}/{{") and first.endswith("}"):
                 named = first.strip("{}")
-                links[other["operationId"]] = {named: f"$response.body#/{'name' if named == 'name' else 'id'}"}
+                at = "$response.body#/name" if named == "name" else "$response.body#/id"
+                links[other["operationId"]] = {named: _ID_AT.get(operation["operationId"], at)}
         links |= _MORE_LINKS.get(operation["operationId"], {})
     for status in ("200", "201", "202"):
         if links and status in responses:

@@ -6,6 +6,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from model.purity import LEAST_FRAMES
+from service.api.examples.common import MODEL_ID, OTHER_ID, SCORE, TRACKLET_ID
+from service.api.examples.evidence import FRAME_PAIR, SPLIT
 from service.api.values import Schema
 from service.evidence.evidence import Attention, Comparison, Judged
 from service.evidence.purity import is_switch, rounded_purity
@@ -54,19 +56,21 @@ class Evidence(BaseModel):
         json_schema_extra={
             "examples": [
                 {
-                    "tracklet_id": "72233e4c-fe6e-4840-9ad0-e6d99d217bc4",
-                    "other_id": "244223f2-ea6f-412a-bb28-37746f6c5d56",
-                    "model_id": "2c92e79eee536cb2fe5eea0184b858e3725bad7dcd19eb58da1f32d1277d99cc",
-                    "score": 0.8127,
-                    "frames": [0, 1],
-                    "other_frames": [0],
-                    "similarities": [[0.791204], [0.733816]],
-                    "best_pair": {"position": 0, "other_position": 0, "similarity": 0.791204},
-                    "attention_urls": [
-                        "/tracklets/72233e4c-fe6e-4840-9ad0-e6d99d217bc4/frames/0/attention",
-                        "/tracklets/72233e4c-fe6e-4840-9ad0-e6d99d217bc4/frames/1/attention",
+                    "tracklet_id": TRACKLET_ID,
+                    "other_id": OTHER_ID,
+                    "model_id": MODEL_ID,
+                    "score": SCORE,
+                    "frames": [0, 1, 2, 3],
+                    "other_frames": [0, 1],
+                    "similarities": [
+                        [0.891204, 0.862718],
+                        [0.883377, 0.858025],
+                        [0.870641, 0.849113],
+                        [0.866902, 0.853816],
                     ],
-                    "other_attention_urls": ["/tracklets/244223f2-ea6f-412a-bb28-37746f6c5d56/frames/0/attention"],
+                    "best_pair": FRAME_PAIR,
+                    "attention_urls": [f"/tracklets/{TRACKLET_ID}/frames/{number}/attention" for number in range(4)],
+                    "other_attention_urls": [f"/tracklets/{OTHER_ID}/frames/{number}/attention" for number in range(2)],
                 }
             ]
         },
@@ -110,9 +114,9 @@ class AttentionMap(BaseModel):
         json_schema_extra={
             "examples": [
                 {
-                    "tracklet_id": "72233e4c-fe6e-4840-9ad0-e6d99d217bc4",
+                    "tracklet_id": TRACKLET_ID,
                     "position": 0,
-                    "model_id": "2c92e79eee536cb2fe5eea0184b858e3725bad7dcd19eb58da1f32d1277d99cc",
+                    "model_id": MODEL_ID,
                     "weights": [[0.2, 0.1], [0.4, 0.3]],
                 }
             ]
@@ -151,14 +155,14 @@ class Purity(BaseModel):
         json_schema_extra={
             "examples": [
                 {
-                    "tracklet_id": "72233e4c-fe6e-4840-9ad0-e6d99d217bc4",
-                    "model_id": "2c92e79eee536cb2fe5eea0184b858e3725bad7dcd19eb58da1f32d1277d99cc",
+                    "tracklet_id": TRACKLET_ID,
+                    "model_id": MODEL_ID,
                     "frames": [0, 1, 2, 3],
-                    "purity": 0.4193,
-                    "possible_identity_switch": True,
+                    "purity": 0.9312,
+                    "possible_identity_switch": False,
                     "min_purity": 0.65,
-                    "split": {"after_position": 1, "before_position": 2, "separation": 0.580731},
-                    "curve": [{"after_position": 1, "before_position": 2, "separation": 0.580731}],
+                    "split": SPLIT,
+                    "curve": [SPLIT],
                 }
             ]
         },

@@ -6,13 +6,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from service.api.examples.common import MERGE_EVENT, MERGED_ID, OTHER_ID, TRACKLET_ID
 from service.api.schemas import thumbnail_url
 from service.api.values import Cursor, GalleryName, Label, Schema, Text
 from service.store.identities import IdentityRecord, SeenBy
 from service.store.identity_events import EventKind, IdentityEvent
 from service.store.tracklets import StoredTracklet
 
-_AN_ID = "72233e4c-fe6e-4840-9ad0-e6d99d217bc4"
 MOST_TRACKLETS = 1000
 """Tracklets in one request."""
 
@@ -24,7 +24,7 @@ class NewIdentity(Schema):
     name: Text
     tracklet_ids: list[uuid.UUID] = Field(default=[], max_length=MOST_TRACKLETS, description="Its first tracklets.")
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Ann", "tracklet_ids": [_AN_ID]}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Ann", "tracklet_ids": [OTHER_ID]}]})
 
 
 class IdentityChange(Schema):
@@ -41,7 +41,7 @@ class Assignment(Schema):
     tracklet_ids: list[uuid.UUID] = Field(min_length=1, max_length=MOST_TRACKLETS)
     move: bool = Field(default=False, description="Also tracklets of other identities; without it they are a conflict.")
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"tracklet_ids": [_AN_ID]}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"tracklet_ids": [TRACKLET_ID]}]})
 
 
 class Merge(Schema):
@@ -49,7 +49,7 @@ class Merge(Schema):
 
     from_id: uuid.UUID = Field(description="Its tracklets move to the identity in the path, which is kept.")
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"from_id": _AN_ID}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"from_id": MERGED_ID}]})
 
 
 class Unmerge(Schema):
@@ -57,7 +57,7 @@ class Unmerge(Schema):
 
     event_id: int = Field(ge=1, le=2**63 - 1, description="`id` of an event `merged` in the history.")
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"event_id": 7}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"event_id": MERGE_EVENT}]})
 
 
 class TrackletChange(Schema):
@@ -145,7 +145,7 @@ class IdentityDetails(Identity):
             ],
             first_seen=min((seen.first_seen for seen in cameras if seen.first_seen is not None), default=None),
             last_seen=max((seen.last_seen for seen in cameras if seen.last_seen is not None), default=None),
-            thumbnail_url=None if typical is None else thumbnail_url(typical),
+            thumbnail_url=None if typical is None else thumbnail_url(typical.id, typical.frame_count),
         )
 
 
@@ -215,7 +215,7 @@ class Appearance(BaseModel):
     ended_at: datetime | None
     external_id: str | None
     frame_count: int
-    thumbnail_url: str
+    thumbnail_url: str | None
 
     @classmethod
     def of(cls, stored: StoredTracklet) -> "Appearance":
@@ -227,7 +227,7 @@ class Appearance(BaseModel):
             ended_at=stored.ended_at,
             external_id=stored.external_id,
             frame_count=stored.frame_count,
-            thumbnail_url=thumbnail_url(stored),
+            thumbnail_url=thumbnail_url(stored.id, stored.frame_count),
         )
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from service.api.examples.common import STRANGER_ID, TRACKLET_ID
 from service.api.identity_schemas import PageParameters
 from service.api.values import GalleryName, Schema
 from service.store.matches import MatchDecision, Verdict
@@ -23,8 +24,8 @@ class NewMatch(Schema):
         json_schema_extra={
             "examples": [
                 {
-                    "tracklet_id": "72233e4c-fe6e-4840-9ad0-e6d99d217bc4",
-                    "other_tracklet_id": "244223f2-ea6f-412a-bb28-37746f6c5d56",
+                    "tracklet_id": TRACKLET_ID,
+                    "other_tracklet_id": STRANGER_ID,
                     "verdict": "different",
                 }
             ]

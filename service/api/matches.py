@@ -1,9 +1,9 @@
-"""Matches: confirm or reject one, list what was decided, take a decision back."""
+"""Matches: confirm or reject one, read and list what was decided, take a decision back."""
 
 import uuid
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from service.api.creating import CreatingRoute
 from service.api.cursors import decode_cursor, encode_cursor
@@ -11,6 +11,7 @@ from service.api.dependencies import ReadKey, ServiceDep, WriteKey, single_value
 from service.api.json_body import json_body, read_json
 from service.api.match_schemas import DecidedMatches, Match, MatchListParameters, MatchPage, NewMatch
 from service.api.problems import problems
+from service.errors import NotFound
 from service.identities import matching
 from service.store import matches
 
@@ -26,7 +27,7 @@ router = APIRouter(
     responses=problems(401, 403, 404, 409, 413, 415, 422, 503),
     openapi_extra=json_body(NewMatch),
 )
-async def decide_match(request: Request, caller: WriteKey, service: ServiceDep) -> DecidedMatches:
+async def decide_match(request: Request, response: Response, caller: WriteKey, service: ServiceDep) -> DecidedMatches:
     """Confirm or reject that a tracklet is the person of another one, or of an identity.
 
     `same` puts both into one identity, a new one where neither has one. `different` is kept: no proposal has both. An
@@ -42,6 +43,7 @@ async def decide_match(request: Request, caller: WriteKey, service: ServiceDep) 
         decided = await matching.with_identity(
             service.identities, body.gallery, body.tracklet_id, body.identity_id, body.verdict, caller
         )
+    response.headers["Location"] = f"/matches/{decided.matches[0].id}"
     return DecidedMatches(identity_id=decided.identity_id, items=[Match.of(match) for match in decided.matches])
 
 
@@ -58,6 +60,16 @@ async def list_matches(
         items=[Match.of(match) for match in shown],
         next_cursor=encode_cursor(shown[-1].at, shown[-1].id) if len(page) > len(shown) else None,
     )
+
+
+@router.get("/{match_id}", operation_id="getMatch", responses=problems(401, 403, 404, 422, 503))
+async def get_match(match_id: uuid.UUID, caller: ReadKey, service: ServiceDep) -> Match:
+    """Read one decision."""
+    async with service.database.reading() as connection:
+        match = await matches.find(connection, match_id)
+    if match is None:
+        raise NotFound(f"There is no decision {match_id}; GET /matches lists a gallery's.")
+    return Match.of(match)
 
 
 @router.delete("/{match_id}", operation_id="undoMatch", status_code=204, responses=problems(401, 403, 404, 422, 503))

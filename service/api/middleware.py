@@ -101,12 +101,14 @@ class BodyLimit:
 
     Args:
         model_limit: in its place for the weights files of `POST /admin/models`.
+        batch_limit: and for the archives of `POST /tracklets/batch`.
     """
 
-    def __init__(self, app: ASGIApp, limit: int, model_limit: int) -> None:
+    def __init__(self, app: ASGIApp, limit: int, model_limit: int, batch_limit: int) -> None:
         self._app = app
         self._limit = limit
         self._model_limit = model_limit
+        self._batch_limit = batch_limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
@@ -120,6 +122,12 @@ class BodyLimit:
         if (scope["method"], scope["path"]) == ("POST", "/admin/models"):
             limit = self._model_limit
             error = BodyTooLarge(f"The weights are larger than {limit} bytes (TFCLIP_MAX_MODEL_BYTES).")
+        elif (scope["method"], scope["path"]) == ("POST", "/tracklets/batch"):
+            limit = self._batch_limit
+            error = BodyTooLarge(
+                f"The archive is larger than {limit} bytes (TFCLIP_MAX_BATCH_BYTES). Send several; what was whole by "
+                "then is stored."
+            )
         announced = dict(scope["headers"]).get(b"content-length", b"")
         if announced.isdigit() and int(announced[:20]) > limit:
             await problem_response(error, scope)(scope, receive, send)

@@ -37,13 +37,19 @@ class Form:
 
 
 async def read_form(
-    request: Request, settings: Settings, allowed: Sequence[str], *, other_frames: bool = False
+    request: Request,
+    settings: Settings,
+    allowed: Sequence[str],
+    *,
+    other_frames: bool = False,
+    frames_needed: bool = True,
 ) -> Form:
     """Read the body.
 
     Args:
         allowed: names of the fields that may come besides `frames`.
         other_frames: whether frames of a second tracklet may come as well.
+        frames_needed: whether a body without frames is refused.
 
     Raises:
         UnsupportedMediaType, InvalidMultipart: the body is something else, or broken.
@@ -67,9 +73,12 @@ async def read_form(
             raise TooManyFrames(_too_many(settings)) from error
         raise InvalidMultipart(f"The multipart body cannot be read: {error.message}") from error
     try:
-        return await _sort(parsed, settings, [FRAMES, OTHER_FRAMES] if other_frames else [FRAMES], allowed)
+        form = await _sort(parsed, settings, [FRAMES, OTHER_FRAMES] if other_frames else [FRAMES], allowed)
     finally:
         await parsed.close()
+    if frames_needed and not form.frames:
+        raise InvalidFrame("There is no frame: send one or more image files as `frames`.")
+    return form
 
 
 def _byte_preserving(content_type: str) -> Headers:
@@ -113,8 +122,6 @@ async def _sort(parsed: FormData, settings: Settings, images: Sequence[str], all
             form.fields.setdefault(name, []).append(_utf8(await _read_text(name, value), f"The field {name!r}"))
     if max(len(form.frames), len(form.other_frames)) > settings.max_frames:
         raise TooManyFrames(_too_many(settings))
-    if not form.frames:
-        raise InvalidFrame("There is no frame: send one or more image files as `frames`.")
     return form
 
 

@@ -4,7 +4,7 @@ import uuid
 
 from pydantic import BaseModel, Field
 
-from service.api.schemas import frame_url
+from service.api.schemas import thumbnail_url
 from service.api.values import GalleryName, Moment, Schema, Text
 from service.identities.proposals import Cluster, Proposed
 
@@ -40,7 +40,7 @@ class ProposedIdentity(BaseModel):
     tracklet_ids: list[uuid.UUID]
     similarity: float | None = Field(description="Average over its pairs; null for a single tracklet.")
     like: LikelyIdentity | None = Field(description="The known identity that it is most like, if any is enough so.")
-    thumbnail_url: str
+    thumbnail_url: str | None
 
     @classmethod
     def of(cls, cluster: Cluster) -> "ProposedIdentity":
@@ -52,7 +52,7 @@ class ProposedIdentity(BaseModel):
             like=None
             if like is None
             else LikelyIdentity(identity_id=like.identity_id, name=like.name, similarity=like.similarity),
-            thumbnail_url=frame_url(cluster.tracklet_ids[0], cluster.frame_count // 2),
+            thumbnail_url=thumbnail_url(cluster.tracklet_ids[0], cluster.frame_count),
         )
 
 

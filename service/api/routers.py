@@ -2,8 +2,10 @@
 
 from service.api import (
     admin,
+    batch,
     calibrations,
     cameras,
+    changes,
     evidence,
     galleries,
     generations,
@@ -23,6 +25,8 @@ from service.api import (
 
 ROUTERS = (
     tracklets.router,
+    batch.router,
+    changes.router,
     evidence.router,
     search.router,
     galleries.router,

@@ -2,7 +2,7 @@
 
 import uuid
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from pydantic import (
     BaseModel,
@@ -11,16 +11,16 @@ from pydantic import (
     model_validator,
 )
 
+from service.api.given_schemas import DescriptorField
 from service.api.values import Cursor, ExternalId, GalleryName, Label, Moment, Schema, Text
 from service.evidence.purity import is_switch
 from service.store.tracklets import StoredTracklet
 
 
-class TrackletMetadata(Schema):
-    """The field `metadata` of an upload."""
+class TrackletFields(Schema):
+    """What is said of a tracklet that is sent, wherever it goes."""
 
     camera_id: Text = Field(description="The camera that saw the person; made known by its first use.")
-    gallery: GalleryName = "default"
     external_id: ExternalId | None = Field(
         default=None, description="Your own name for the tracklet. Sending it again with the same frames is safe."
     )
@@ -28,6 +28,23 @@ class TrackletMetadata(Schema):
     started_at: Moment | None = None
     ended_at: Moment | None = None
     labels: dict[Text, Label] = Field(default_factory=dict)
+    descriptor: DescriptorField | None = Field(
+        default=None, description="Taken as it is; frames may then be left out, or come to be looked at only."
+    )
+
+    @model_validator(mode="after")
+    def _times_fit(self) -> Self:
+        if self.ended_at is not None and self.started_at is None:
+            raise ValueError("ended_at is given without started_at")
+        if self.ended_at is not None and self.started_at is not None and self.ended_at < self.started_at:
+            raise ValueError("ended_at is before started_at")
+        return self
+
+
+class TrackletMetadata(TrackletFields):
+    """The field `metadata` of an upload."""
+
+    gallery: GalleryName = "default"
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -42,14 +59,6 @@ class TrackletMetadata(Schema):
             ]
         }
     )
-
-    @model_validator(mode="after")
-    def _times_fit(self) -> "TrackletMetadata":
-        if self.ended_at is not None and self.started_at is None:
-            raise ValueError("ended_at is given without started_at")
-        if self.ended_at is not None and self.started_at is not None and self.ended_at < self.started_at:
-            raise ValueError("ended_at is before started_at")
-        return self
 
 
 class ListParameters(Schema):
@@ -80,7 +89,7 @@ class Tracklet(BaseModel):
     )
     created_at: datetime
     version: int = Field(description="Counts what was changed of it; also its `ETag`.")
-    thumbnail_url: str
+    thumbnail_url: str | None = Field(description="Null for a tracklet that came as a descriptor, without frames.")
     frame_urls: list[str]
 
     @classmethod
@@ -100,7 +109,7 @@ class Tracklet(BaseModel):
             possible_identity_switch=is_switch(stored.purity, min_purity),
             created_at=stored.created_at,
             version=stored.version,
-            thumbnail_url=thumbnail_url(stored),
+            thumbnail_url=thumbnail_url(stored.id, stored.frame_count),
             frame_urls=[frame_url(stored.id, position) for position in range(stored.frame_count)],
         )
 
@@ -123,6 +132,6 @@ def frame_url(tracklet_id: uuid.UUID, position: int) -> str:
     return f"/tracklets/{tracklet_id}/frames/{position}"
 
 
-def thumbnail_url(stored: StoredTracklet) -> str:
-    """The middle frame stands for the tracklet: the first and last ones are often cut off."""
-    return frame_url(stored.id, stored.frame_count // 2)
+def thumbnail_url(tracklet_id: uuid.UUID, frame_count: int) -> str | None:
+    """The middle frame stands for the tracklet: the first and last ones are often cut off. None where it has none."""
+    return frame_url(tracklet_id, frame_count // 2) if frame_count else None

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field, ValidationError
 
 from service.api.dependencies import ReadKey, ServiceDep
+from service.api.examples.common import OTHER_ID, TRACKLET_ID
 from service.api.json_body import read_json
 from service.api.problems import Problem, field_errors, problem_document, problems
 from service.api.search_schemas import Ranking, TrackletSearchParameters
@@ -37,7 +38,9 @@ _BODY = {
                             "items": TrackletSearchParameters.model_json_schema(),
                         }
                     },
-                    "example": {"queries": [{"query_id": "1c177027-d100-4c33-b138-5c5adaedcc10", "k": 3}]},
+                    "examples": [
+                        {"queries": [{"query_id": TRACKLET_ID, "k": 3}, {"query_id": OTHER_ID, "gallery": "archive"}]}
+                    ],
                 }
             }
         },

@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from service.api.examples.common import OTHER_ID, STRANGER_ID, TRACKLET_ID
 from service.api.schemas import thumbnail_url
 from service.api.served_model import Model
 from service.api.values import LONGEST_SECONDS, Cursor, GalleryName, Moment, Schema, Text, json_labels, labels_as_text
@@ -164,8 +165,8 @@ class ExamplesParameters(SearchParameters):
         json_schema_extra={
             "examples": [
                 {
-                    "positive": ["1c177027-d100-4c33-b138-5c5adaedcc10", "244223f2-ea6f-412a-bb28-37746f6c5d56"],
-                    "negative": ["72233e4c-fe6e-4840-9ad0-e6d99d217bc4"],
+                    "positive": [TRACKLET_ID, OTHER_ID],
+                    "negative": [STRANGER_ID],
                     "combine": "mean",
                     "k": 10,
                 }
@@ -232,7 +233,7 @@ class Result(BaseModel):
     external_id: str | None
     started_at: datetime | None
     ended_at: datetime | None
-    thumbnail_url: str
+    thumbnail_url: str | None
 
     @classmethod
     def of(cls, place: RankedTracklet) -> "Result":
@@ -248,7 +249,7 @@ class Result(BaseModel):
             external_id=place.tracklet.external_id,
             started_at=place.tracklet.started_at,
             ended_at=place.tracklet.ended_at,
-            thumbnail_url=thumbnail_url(place.tracklet),
+            thumbnail_url=thumbnail_url(place.tracklet.id, place.tracklet.frame_count),
         )
 
 

@@ -1,10 +1,8 @@
 """Tracklets: store, read, list, delete; and their frames."""
 
 import asyncio
-import json
 import uuid
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import FileResponse
@@ -16,13 +14,13 @@ from service.api.cursors import decode_cursor, encode_cursor
 from service.api.dependencies import ReadKey, ServiceDep, WriteKey, owner_of, single_valued
 from service.api.identity_schemas import TrackletChange
 from service.api.json_body import json_body, read_json
+from service.api.metadata import check_labels, check_metadata, upload_of
 from service.api.multipart import read_form
 from service.api.problems import field_errors, problems
 from service.api.schemas import ListParameters, StoredAnswer, Tracklet, TrackletMetadata, TrackletPage
-from service.errors import FieldError, InvalidRequest, NotFound
+from service.errors import FieldError, InvalidFrame, InvalidRequest, NotFound
 from service.identities import changing
 from service.identities.changing import TrackletEdit
-from service.ingest.uploads import Upload
 from service.runtime import Service
 from service.settings import Settings
 from service.store import tracklets as store
@@ -38,7 +36,7 @@ _UPLOAD_BODY = {
             "multipart/form-data": {
                 "schema": {
                     "type": "object",
-                    "required": ["metadata", "frames"],
+                    "required": ["metadata"],
                     "properties": {
                         "metadata": {
                             "type": "string",
@@ -48,9 +46,8 @@ _UPLOAD_BODY = {
                         },
                         "frames": {
                             "type": "array",
-                            "minItems": 1,
                             "items": {"type": "string", "contentMediaType": "image/jpeg"},
-                            "description": "The crops in order of time: JPEG, PNG or WebP.",
+                            "description": "The crops in order of time: JPEG, PNG or WebP. A descriptor needs none.",
                         },
                     },
                 }
@@ -79,19 +76,11 @@ async def create_tracklet(request: Request, response: Response, caller: WriteKey
     """
     async with service.admission:
         with service.metrics.stage("receive"):
-            form = await read_form(request, service.settings, ["metadata"])
+            form = await read_form(request, service.settings, ["metadata"], frames_needed=False)
         metadata = _parse_metadata(form.fields.get("metadata", []), service.settings)
-        upload = Upload(
-            gallery=metadata.gallery,
-            camera=metadata.camera_id,
-            external_id=metadata.external_id,
-            identity=metadata.identity,
-            started_at=metadata.started_at,
-            ended_at=metadata.ended_at,
-            labels=dict(metadata.labels),
-            uploaded_by=caller,
-            owner=owner_of(request, service),
-        )
+        if not form.frames and metadata.descriptor is None:
+            raise InvalidFrame("There is no frame: send one or more image files as `frames`, or a `descriptor`.")
+        upload = upload_of(metadata, metadata.gallery, caller, owner_of(request, service))
         stored, model_id, created = await service.uploads.add(upload, form.frames)
     response.status_code = 201 if created else 200
     response.headers["Location"] = f"/tracklets/{stored.id}"
@@ -137,7 +126,7 @@ async def change_tracklet(
     """Change a tracklet's labels or identity. When this answers, the next search filters by what it has now."""
     body = await read_json(request, TrackletChange)
     if body.labels is not None:
-        _check_size(body.labels, "body.labels", service.settings)
+        check_labels(body.labels, "body.labels", service.settings)
     asked = TrackletEdit(
         labels=None if body.labels is None else dict(body.labels),
         sets_identity="identity" in body.model_fields_set,
@@ -207,21 +196,5 @@ def _parse_metadata(values: list[str], settings: Settings) -> TrackletMetadata:
     except ValidationError as error:
         errors = field_errors(error, prefix="metadata")
         raise InvalidRequest(f"{errors[0].location}: {errors[0].message}", errors) from None
-    _check_size(metadata.labels, "metadata.labels", settings)
-    latest = datetime.now(UTC) + timedelta(seconds=settings.max_clock_skew_seconds)
-    for name in ("started_at", "ended_at"):
-        moment = getattr(metadata, name)
-        if moment is not None and moment > latest:
-            raise InvalidRequest(
-                f"metadata.{name} is in the future by this server's clock ({datetime.now(UTC).isoformat()}).",
-                [FieldError(f"metadata.{name}", "is in the future")],
-            )
+    check_metadata(metadata, settings)
     return metadata
-
-
-def _check_size(labels: dict[str, Any], where: str, settings: Settings) -> None:
-    if len(json.dumps(labels).encode()) > settings.max_labels_bytes:
-        raise InvalidRequest(
-            f"{where} are larger than {settings.max_labels_bytes} bytes (TFCLIP_MAX_LABELS_BYTES).",
-            [FieldError(where, "too large")],
-        )

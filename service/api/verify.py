@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.api.dependencies import ReadKey, ServiceDep
+from service.api.examples.common import OTHER_ID, TRACKLET_ID
 from service.api.json_body import json_body, read_json
 from service.api.multipart import Form, read_form
 from service.api.problems import problems
@@ -25,8 +26,8 @@ class VerifyParameters(Schema):
         json_schema_extra={
             "examples": [
                 {
-                    "tracklet_id": "1c177027-d100-4c33-b138-5c5adaedcc10",
-                    "other_tracklet_id": "244223f2-ea6f-412a-bb28-37746f6c5d56",
+                    "tracklet_id": TRACKLET_ID,
+                    "other_tracklet_id": OTHER_ID,
                 }
             ]
         }

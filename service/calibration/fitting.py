@@ -169,7 +169,7 @@ def fit(
             "brier": trust.brier.to_dict(),
             "brier_of_prior": trust.brier_of_prior,
             "parts": [
-                {"probability": round(said, 6), "same": round(was, 6), "pairs": number}
+                {"probability": round(float(said), 6), "same": round(float(was), 6), "pairs": number}
                 for said, was, number in trust.parts
             ],
         },

@@ -37,10 +37,14 @@ def interval_of(share: float, draws: NDArray[np.float64], identities: int, searc
         searches: so many trials are counted at most.
         shared: how many people share each wrong search.
     """
-    variance = float(np.var(draws))
-    trials = share * (1.0 - share) / variance if variance > 0.0 and 0.0 < share < 1.0 else float(identities)
-    low, high = wilson(share, max(1.0, min(trials, searches) / shared))
-    return Rate(share, low, high)
+    middle, variance = float(np.mean(draws)), float(np.var(draws))
+    trials = middle * (1.0 - middle) / variance if variance > 0.0 and 0.0 < middle < 1.0 else float(identities)
+    trials = max(1.0, min(trials, searches) / shared)
+    low, high = wilson(share, trials)
+    # Of a threshold that was chosen from these searches, it is the true rate that varies about the figure, downwards as
+    # far as upwards.
+    even = share - _DEVIATIONS * float(np.sqrt(share * (1.0 - share) / trials))
+    return Rate(share, max(0.0, min(low, even)), high)
 
 
 def wilson(share: float, trials: float) -> tuple[float, float]:

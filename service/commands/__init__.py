@@ -3,8 +3,10 @@
 import typer
 
 from service.commands import (
+    archives,
     calibration,
     cameras,
+    changes,
     demo,
     evidence,
     galleries,
@@ -21,6 +23,7 @@ from service.commands import (
 
 _COMMANDS = (
     ingest,
+    archives,
     search,
     verify,
     calibration,
@@ -33,6 +36,7 @@ _COMMANDS = (
     integrity,
     keys,
     tracklets,
+    changes,
     demo,
 )
 

@@ -10,8 +10,8 @@ from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Gallery, Url,
 
 if TYPE_CHECKING:
     from service.client import TfclipClient
-    from service.wire import Job
-    from service.wire_calibration import Calibration, Rate
+    from service.client.wire import Job
+    from service.client.wire.calibration import Calibration, Rate
 
 CalibrationId = Annotated[str, typer.Argument(metavar="ID", help="As `tfclip calibrations list` shows it.")]
 

@@ -9,7 +9,7 @@ from model.cli import CommandError, print_json
 from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Gallery, Url, service_at
 
 if TYPE_CHECKING:
-    from service.wire_galleries import Transits
+    from service.client.wire.galleries import Transits
 
 DEFAULT_GALLERY = "default"
 
@@ -112,7 +112,7 @@ def set_transits(
     """Say how long all the ways between cameras take; what was said before is forgotten."""
     from pydantic import ValidationError
 
-    from service.wire_galleries import Transits
+    from service.client.wire.galleries import Transits
 
     try:
         transits = Transits.model_validate_json(file.read_bytes())

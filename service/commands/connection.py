@@ -41,8 +41,8 @@ def service_at(url: str, api_key: str | None, *, patient: bool = False) -> Itera
         CommandError: in place of every `ClientError`.
     """
     from service.client import PATIENT, TfclipClient
-    from service.client_errors import ApiProblem, ClientError
-    from service.retries import RetryPolicy
+    from service.client.errors import ApiProblem, ClientError
+    from service.client.retries import RetryPolicy
 
     try:
         client = TfclipClient(url, api_key, retries=PATIENT if patient else RetryPolicy(attempts=_INTERACTIVE_ATTEMPTS))

@@ -41,7 +41,7 @@ def demo(
 ) -> None:
     """Start a service, store a scene of people drawn by code, and search it. Nothing is downloaded, nothing is kept."""
     from service.client import TfclipClient
-    from service.client_errors import ClientError
+    from service.client.errors import ClientError
     from service.demo import DemoError, run_demo, show
 
     with _own_folder() as folder, _running_service(folder) as (service, url, key), TfclipClient(url, key) as client:
@@ -106,7 +106,7 @@ def _running_service(folder: Path) -> Iterator[tuple["subprocess.Popen[bytes]", 
 
 
 def _wait_until_ready(service: "subprocess.Popen[bytes]", client: "TfclipClient", log: Path) -> None:
-    from service.client_errors import UnreachableError
+    from service.client.errors import UnreachableError
 
     deadline = time.monotonic() + _START_SECONDS
     with console.status(f"Starting the service at {client.url}"):

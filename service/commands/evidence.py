@@ -10,7 +10,7 @@ from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Url, service_
 
 if TYPE_CHECKING:
     from service.client import TfclipClient
-    from service.wire_evidence import Evidence
+    from service.client.wire.evidence import Evidence
 
 
 def register(app: typer.Typer) -> None:

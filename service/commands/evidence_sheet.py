@@ -5,7 +5,7 @@ from io import BytesIO
 
 from PIL import Image, ImageDraw
 
-from service.wire_evidence import Evidence
+from service.client.wire.evidence import Evidence
 
 _CELL = (56, 112)
 _LARGE = (192, 384)

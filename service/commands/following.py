@@ -8,7 +8,7 @@ from model.cli import CommandError, console, print_json
 
 if TYPE_CHECKING:
     from service.client import TfclipClient
-    from service.wire import Job
+    from service.client.wire import Job
 
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Stay until the job has ended.")]
 

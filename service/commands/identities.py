@@ -9,7 +9,7 @@ from model.cli import CommandError, print_json
 from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Gallery, Url, service_at
 
 if TYPE_CHECKING:
-    from service.wire_identities import Identity
+    from service.client.wire.identities import Identity
 
 IdentityId = Annotated[str, typer.Argument(metavar="ID", help="As `tfclip identities list` shows it.")]
 TrackletIds = Annotated[list[str], typer.Argument(metavar="TRACKLET...", help="Ids of tracklets.")]

@@ -1,4 +1,4 @@
-"""`tfclip ingest`: tracklets from a folder data set, or from a video and its tracks, into the service."""
+"""`tfclip ingest`: tracklets from a folder data set, from a video and its tracks, or from an archive."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from model.cli import CommandError, console, print_json
+from service.commands.archives import ingest_archive
 from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Gallery, Url, parse_time, service_at
 
 if TYPE_CHECKING:
@@ -18,10 +19,11 @@ _SHOWN_FAILURES = 10
 
 
 def register(app: typer.Typer) -> None:
-    """Add `tfclip ingest folder` and `tfclip ingest video`."""
+    """Add `tfclip ingest folder`, `tfclip ingest video` and `tfclip ingest archive`."""
     group = typer.Typer(no_args_is_help=True, help="Store tracklets in the service.")
     group.command("folder")(ingest_folder)
     group.command("video")(ingest_video)
+    group.command("archive")(ingest_archive)
     app.add_typer(group, name="ingest")
 
 
@@ -100,7 +102,7 @@ def upload_with_progress(
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from service.client_errors import UnreachableError
+    from service.client.errors import UnreachableError
     from service.upload import upload_all
 
     client.ready()  # A service that is not there is told at once, not after the patience of the uploads.

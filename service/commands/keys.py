@@ -8,7 +8,7 @@ from model.cli import CommandError, print_json
 from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Url, service_at
 
 if TYPE_CHECKING:
-    from service.wire import Key
+    from service.client.wire import Key
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The key's id, as `tfclip keys list` shows it.")]
 RequestsPerMinute = Annotated[

@@ -9,7 +9,7 @@ from model.cli import CommandError, console, print_json
 from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Url, service_at
 
 if TYPE_CHECKING:
-    from service.wire import RegisteredModel
+    from service.client.wire import RegisteredModel
 
 
 ModelId = Annotated[str, typer.Argument(metavar="ID", help="The model's id, as `tfclip models list` shows it.")]

@@ -11,7 +11,7 @@ from model.cli import CommandError, print_json
 from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Gallery, Url, parse_time, service_at
 
 if TYPE_CHECKING:
-    from service.wire import Match, Ranking
+    from service.client.wire import Match, Ranking
 
 Combine = Literal["mean", "max"]
 ExportFormat = Literal["csv", "json", "png"]

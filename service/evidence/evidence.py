@@ -18,7 +18,7 @@ from model.preprocess import to_tensor
 from model.purity import Purity, find_purity
 from service.embedding.batcher import EmbeddingBatcher
 from service.embedding.models import Models
-from service.errors import FramesUnreadable, NotFound
+from service.errors import FramesUnreadable, NoFrames, NotFound
 from service.evidence.picture import as_shown, paint_attention
 from service.gallery.galleries import Galleries
 from service.gallery.scoring import cosine_scores, unit_rows
@@ -109,6 +109,7 @@ class Evidence:
 
         Raises:
             NotFound: the first is not stored, or its gallery does not have the other.
+            NoFrames: one came as a descriptor, without frames.
             FramesUnreadable: frames they are described by are missing or damaged.
             QueueFull, ModelConflict, IndexNotReady, DatabaseUnavailable.
         """
@@ -129,7 +130,7 @@ class Evidence:
         """Look for an identity switch in a stored tracklet, under its gallery's serving model; nothing is stored.
 
         Raises:
-            NotFound, FramesUnreadable, QueueFull, ModelConflict, DatabaseUnavailable: as `compare`.
+            NotFound, NoFrames, FramesUnreadable, QueueFull, ModelConflict, DatabaseUnavailable: as `compare`.
         """
         gallery, batcher = await self._served_by(await self._find(tracklet_id))
         frames, described = await self._describe(gallery, tracklet_id, batcher)
@@ -141,7 +142,7 @@ class Evidence:
 
         Raises:
             NotFound: there is no such tracklet or frame.
-            FramesUnreadable, QueueFull, ModelConflict, DatabaseUnavailable: as `compare`.
+            NoFrames, FramesUnreadable, QueueFull, ModelConflict, DatabaseUnavailable: as `compare`.
         """
         gallery, batcher = await self._served_by(await self._find(tracklet_id))
         digests = await self._digests(tracklet_id)
@@ -201,11 +202,17 @@ class Evidence:
         return positions, (await batcher.embed_frames(clips)).frames[: len(positions)]
 
     async def _digests(self, tracklet_id: uuid.UUID) -> list[bytes]:
-        """SHA-256 of every frame of the tracklet."""
+        """SHA-256 of every frame of the tracklet.
+
+        Raises:
+            NotFound: it is not stored.
+            NoFrames: it has none.
+        """
         async with self._database.reading() as connection:
             digests = (await descriptor_store.frame_digests(connection, [tracklet_id])).get(tracklet_id)
         if digests is None:
-            raise NotFound(f"There is no tracklet {tracklet_id}.")
+            await self._find(tracklet_id)
+            raise NoFrames(f"Tracklet {tracklet_id} came as a descriptor: it has no frames to look at.")
         return digests
 
     async def _in_thread(self, tracklet_id: uuid.UUID, read: Callable[[], T]) -> T:

@@ -7,6 +7,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.errors import DatabaseUnavailable
+from service.gallery.awaiting import ChangeBell
 from service.gallery.galleries import Galleries
 from service.gallery.snapshot_folder import SnapshotFolder
 from service.store import galleries as store
@@ -24,6 +25,7 @@ class Follower:
     """Keeps every gallery of the database loaded and current, in the background.
 
     Args:
+        bell: rung at every change that is heard of, this process's own included.
         poll_seconds: time between two looks at the change numbers, if nothing is announced.
         snapshot_seconds: least time between two snapshots of one gallery.
     """
@@ -33,6 +35,7 @@ class Follower:
         database: Database,
         galleries: Galleries,
         snapshots: SnapshotFolder,
+        bell: ChangeBell,
         *,
         poll_seconds: float,
         snapshot_seconds: float,
@@ -40,6 +43,7 @@ class Follower:
         self._database = database
         self._galleries = galleries
         self._snapshots = snapshots
+        self._bell = bell
         self._poll = poll_seconds
         self._snapshot_seconds = snapshot_seconds
         self._announced = asyncio.Event()
@@ -62,6 +66,10 @@ class Follower:
     async def _listen(self) -> None:
         async for announcement in announcements(self._database.url):
             gallery_id, _, change = announcement.partition(" ")
+            if not announcement:
+                self._bell.ring_all()
+            elif change.isdigit():
+                self._bell.ring(int(gallery_id), int(change))
             # Most announcements are of this process's own changes, which its index contains already.
             if not any(
                 str(served.id) == gallery_id and change.isdigit() and served.index.applied >= int(change)
@@ -92,6 +100,7 @@ class Follower:
             await self._galleries.calibrations.refresh(connection)
         self._galleries.keep_only([gallery.name for gallery in present])
         for gallery in present:
+            self._bell.ring(gallery.id, gallery.change)
             self._attend(gallery, looked_at)
 
     async def _sweep(self, connection: AsyncConnection) -> None:

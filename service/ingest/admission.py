@@ -6,10 +6,16 @@ from service.errors import Unavailable
 
 
 class Admission:
-    """Lets `limit` requests in at a time; the next one is told to come back rather than kept waiting."""
+    """Lets `limit` requests in at a time; the next one is told to come back rather than kept waiting.
 
-    def __init__(self, limit: int) -> None:
+    Args:
+        what: are let in.
+        setting: the limit's name.
+    """
+
+    def __init__(self, limit: int, what: str = "requests with frames", setting: str = "TFCLIP_MAX_UPLOADS") -> None:
         self._limit = limit
+        self._refusal = f"{limit} {what} are being worked on already ({setting}); try again."
         self._inside = 0
 
     @property
@@ -19,9 +25,7 @@ class Admission:
 
     async def __aenter__(self) -> None:
         if self._inside >= self._limit:
-            raise Unavailable(
-                f"{self._limit} requests with frames are being worked on already (TFCLIP_MAX_UPLOADS); try again."
-            )
+            raise Unavailable(self._refusal)
         self._inside += 1
 
     async def __aexit__(

@@ -1,10 +1,11 @@
 """The frames of one upload: validated, hashed, and made into clips."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from model.clips import dense_clips, spread_evenly
@@ -21,8 +22,9 @@ class Frames:
     Attributes:
         records: one for each frame, in order.
         contents: bytes by SHA-256; frames that are equal share an entry.
-        digest: SHA-256 over the frames' SHA-256s in order: equal for equal sequences only.
-        clips: (C, T, 3, H, W) float32, dense clips of the frames that are embedded.
+        digest: SHA-256 over the frames' SHA-256s in order: equal for equal sequences only; of a tracklet without
+            frames that of its descriptor.
+        clips: (C, T, 3, H, W) float32, dense clips of the frames that are embedded; nothing where none is.
         embedded: how many frames those are.
     """
 
@@ -49,7 +51,31 @@ def prepare_frames(
         InvalidFrame: a frame cannot be used; the message names it.
     """
     embedded = set(spread_evenly(len(contents), frame_cap))
-    records, tensors = [], []
+    tensors: list[Tensor] = []
+
+    def keep(position: int, picture: Image.Image) -> None:
+        if position in embedded:
+            tensors.append(to_tensor([picture], image))
+
+    records, by_hash = _check(contents, limits, keep)
+    return Frames(records, by_hash, digest_of(contents), cut_clips(torch.cat(tensors), clip_length), len(tensors))
+
+
+def check_frames(contents: Sequence[bytes], limits: ImageLimits, digest: bytes) -> Frames:
+    """Decode and check every frame of a tracklet that is described already; there may be none.
+
+    Raises:
+        InvalidFrame: as `prepare_frames`.
+    """
+    records, by_hash = _check(contents, limits, lambda position, picture: None)
+    return Frames(records, by_hash, digest, torch.empty(0), 0)
+
+
+def _check(
+    contents: Sequence[bytes], limits: ImageLimits, keep: Callable[[int, Image.Image], None]
+) -> tuple[list[FrameRecord], dict[bytes, bytes]]:
+    """Records of the frames, in order, and their bytes by SHA-256; `keep` sees each picture once."""
+    records = []
     by_hash: dict[bytes, bytes] = {}
     pixels = 0
     for position, content in enumerate(contents):
@@ -63,9 +89,8 @@ def prepare_frames(
         sha256 = hashlib.sha256(content).digest()
         by_hash[sha256] = content
         records.append(FrameRecord(sha256, media_type, picture.width, picture.height, len(content)))
-        if position in embedded:
-            tensors.append(to_tensor([picture], image))
-    return Frames(records, by_hash, digest_of(contents), cut_clips(torch.cat(tensors), clip_length), len(tensors))
+        keep(position, picture)
+    return records, by_hash
 
 
 def cut_clips(frames: Tensor, clip_length: int) -> Tensor:

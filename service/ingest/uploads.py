@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,7 +23,8 @@ from service.embedding.models import Models
 from service.errors import ExternalIdConflict, GalleryDeleting, GalleryMoved, ModelConflict, NotFound
 from service.evidence.purity import rounded_purity
 from service.gallery.galleries import Galleries
-from service.ingest.frames import Frames, digest_of, prepare_frames
+from service.ingest.frames import Frames, check_frames, digest_of, prepare_frames
+from service.ingest.given import GivenDescriptor
 from service.ingest.images import ImageLimits
 from service.metrics import Metrics
 from service.store import galleries as gallery_store
@@ -61,6 +62,11 @@ class Upload:
     labels: dict[str, Any]
     uploaded_by: str
     owner: Owner = Owner()
+    descriptor: GivenDescriptor | None = None
+
+    def digest(self, contents: Sequence[bytes]) -> bytes:
+        """What names the tracklet's content: its frames, or where it has none its descriptor."""
+        return digest_of(contents) if contents or self.descriptor is None else self.descriptor.digest
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,7 @@ class _Described:
     """
 
     frames: Frames
-    vectors: Mapping[str, NDArray[np.float32]]
+    vectors: dict[str, NDArray[np.float32]]
     purity: float | None
     frame_cap: int
 
@@ -144,7 +150,7 @@ class Uploads:
         return frames, found
 
     async def add(self, upload: Upload, contents: Sequence[bytes]) -> tuple[StoredTracklet, str, bool]:
-        """Store a tracklet.
+        """Store a tracklet; without frames only where its descriptor is given.
 
         Returns:
             The tracklet, the model that serves it, and whether it is new: the same external id with the same
@@ -156,22 +162,20 @@ class Uploads:
             GalleryDeleting: the gallery is being deleted.
             QuotaExceeded: its owner has stored as many as it may.
             InsufficientStorage: a disk is full.
-            InvalidFrame, QueueFull, ModelConflict, DatabaseUnavailable.
+            ModelConflict: the gallery's model cannot describe it, or its descriptor is of another.
+            InvalidFrame, InvalidRequest, QueueFull, DatabaseUnavailable.
         """
-        identifier = await _new_id(contents)
+        identifier = await _new_id(upload, contents)
         existing, gallery = await self._existing(upload, contents, identifier)
         if existing is not None:
             return existing, gallery.model_id, existing.id == identifier
         await self._check_quota(upload.owner)
-        # The cap that it is described with is written down with it, whatever the gallery says by then.
-        cap = gallery.frame_cap
-        frames, found = await self._describe(contents, gallery.model_id, cap)
-        vectors = {gallery.model_id: found.descriptor}
-        purity = await self._purity(found.frames[: frames.embedded])
+        described = await self._describe_first(upload, contents, gallery)
         while True:
-            for missing in gallery.models - vectors.keys():
-                vectors[missing] = await self._describe_too(contents, gallery, missing, cap)
-            described = _Described(frames, vectors, purity, cap or self._frame_cap)
+            if upload.descriptor is not None:
+                upload.descriptor.vector_for(gallery)
+            for missing in gallery.models - described.vectors.keys():
+                described.vectors[missing] = await self._describe_too(contents, gallery, missing, described.frame_cap)
             try:
                 return await self._store(upload, contents, gallery, identifier, described)
             except GalleryMoved:
@@ -179,10 +183,29 @@ class Uploads:
                 async with self._database.reading() as connection:
                     gallery = await gallery_store.get_state(connection, gallery.id)
 
+    async def _describe_first(self, upload: Upload, contents: Sequence[bytes], gallery: Gallery) -> _Described:
+        """Describe an upload by the gallery's model, or take the descriptor that it brings."""
+        # The cap that it is described with is written down with it, whatever the gallery says by then.
+        cap = gallery.frame_cap or self._frame_cap
+        if upload.descriptor is None:
+            frames, found = await self._describe(contents, gallery.model_id, gallery.frame_cap)
+            purity = await self._purity(found.frames[: frames.embedded])
+            return _Described(frames, {gallery.model_id: found.descriptor}, purity, cap)
+        vector = upload.descriptor.vector_for(gallery)
+        frames = await asyncio.get_running_loop().run_in_executor(
+            self._threads, check_frames, contents, self._limits, upload.digest(contents)
+        )
+        return _Described(frames, {gallery.model_id: vector}, None, cap)
+
     async def _describe_too(
-        self, contents: Sequence[bytes], gallery: Gallery, model_id: str, frame_cap: int | None
+        self, contents: Sequence[bytes], gallery: Gallery, model_id: str, frame_cap: int
     ) -> NDArray[np.float32]:
         """Describe an upload by one more model: that of a generation that is joining, or has begun to serve since."""
+        if not contents:
+            raise ModelConflict(
+                f"Gallery {gallery.name} is moving to model {model_id}, and the tracklet has no frames to describe by "
+                "it, so nothing was stored. Send it when the job that moves the gallery has ended."
+            )
         try:
             # Frames are prepared anew: models differ in how.
             _, vector = await self.describe(contents, model_id, frame_cap)
@@ -219,6 +242,7 @@ class Uploads:
             frames_digest=described.frames.digest,
             descriptors={model_id: described.vectors[model_id].astype("<f4").tobytes() for model_id in gallery.models},
             frame_cap=described.frame_cap,
+            given=None if upload.descriptor is None else upload.descriptor.model_id,
             purity=described.purity,
             uploaded_by=upload.uploaded_by,
             key_id=upload.owner.key_id,
@@ -311,10 +335,10 @@ class Uploads:
         if gallery is None:
             async with self._database.transaction() as connection:
                 gallery = await gallery_store.find_or_create(connection, upload.gallery, self._models.default_id)
-        if existing is not None and existing.frames_digest != await asyncio.to_thread(digest_of, contents):
+        if existing is not None and existing.frames_digest != await asyncio.to_thread(upload.digest, contents):
             raise ExternalIdConflict(
                 f"Gallery {upload.gallery} has tracklet {existing.id} under external_id {upload.external_id!r}, with "
-                "other frames. Use another external_id, or delete that tracklet first."
+                "other frames or another descriptor. Use another external_id, or delete that tracklet first."
             )
         return existing, gallery
 
@@ -351,8 +375,8 @@ class Uploads:
             log.warning("frame files of a failed upload remain for now", gallery=gallery.name, error=repr(error))
 
 
-async def _new_id(contents: Sequence[bytes]) -> uuid.UUID:
-    """An id for a tracklet of these frames."""
+async def _new_id(upload: Upload, contents: Sequence[bytes]) -> uuid.UUID:
+    """An id for a tracklet of this content."""
     if not creation.is_keyed():
         return uuid.uuid4()
-    return creation.new_id(f"tracklet {(await asyncio.to_thread(digest_of, contents)).hex()}")
+    return creation.new_id(f"tracklet {(await asyncio.to_thread(upload.digest, contents)).hex()}")

@@ -288,7 +288,7 @@ class Checker:
             frames |= await descriptor_store.frames_of(connection, model_id, ids)
         found = await self._describer.describe_many(gallery, ids, model_id, frames_of=frames)
         async with self._database.reading() as connection:
-            stored = await store.vectors_of(connection, model_id, list(found.vectors))
+            stored = await store.vectors_made_here(connection, model_id, list(found.vectors))
         foreign = []
         for tracklet_id, content in stored.items():
             expected = found.vectors[tracklet_id].astype(np.float64)

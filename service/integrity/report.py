@@ -25,8 +25,8 @@ Kind = Literal[
 ]
 
 MENDABLE = {
-    "undescribed": "It is described again from its frames.",
-    "broken_descriptor": "It is described again from its frames.",
+    "undescribed": "It is described again from its frames; one without frames must be deleted and sent again.",
+    "broken_descriptor": "It is described again from its frames; one without frames must be deleted and sent again.",
     "foreign_descriptor": "It is described again from its frames.",
     "unknown_file": "The file is removed, if its name is that of a frame and every frame row is right.",
     "index_missing": "Every service builds its index anew.",

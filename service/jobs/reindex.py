@@ -15,7 +15,7 @@ Re-index and activate are one way. A new generation, or one that is there, comes
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -213,6 +213,7 @@ class Generations:
         async with self._database.reading() as connection:
             running.done = await change_store.count_described(connection, gallery.id, generation.model_id)
             missing = await change_store.undescribed(connection, gallery.id, generation.model_id)
+            _refuse_without_frames(await descriptor_store.without_frames(connection, gallery.id, generation.model_id))
         running.total = running.done + len(missing)
         if missing:
             filled = await self._describer.fill(running, gallery, generation.model_id)
@@ -223,6 +224,8 @@ class Generations:
         gallery, model_id = build.gallery, build.generation.model_id
         async with self._database.reading() as connection:
             waiting = await change_store.undescribed(connection, gallery.id, model_id, limit=1)
+            if waiting:
+                _refuse_without_frames(await descriptor_store.without_frames(connection, gallery.id, model_id))
         if waiting:
             filled = await self._describer.fill(running, gallery, model_id)
             _refuse_lost(filled.failed)
@@ -273,4 +276,14 @@ def _refuse_lost(failed: tuple[FramesLost, ...]) -> None:
             f"Frames of {len(failed)} tracklets are missing or damaged ({first}{more}), so "
             "they cannot be described by this model, and nothing was switched. Put the files back or delete the "
             "tracklets, then activate the generation: what was described is kept."
+        )
+
+
+def _refuse_without_frames(tracklets: Sequence[uuid.UUID]) -> None:
+    if tracklets:
+        first = ", ".join(str(one) for one in tracklets[:_EXAMPLES])
+        more = ", ..." if len(tracklets) > _EXAMPLES else ""
+        raise JobRefused(
+            f"{len(tracklets)} tracklets came as descriptors, without frames ({first}{more}): there are no frames to "
+            "describe by this model, and nothing was switched. Delete them, or send them to a gallery of their own."
         )

@@ -175,6 +175,28 @@ def _change(number: int, kind: str, tracklet_id: uuid.UUID, stored: uuid.UUID | 
     return Change(number, "added", tracklet_id, row)
 
 
+@dataclass(frozen=True)
+class RecordedChange:
+    """What a change says of itself: its number, what was done to which tracklet, and when."""
+
+    number: int
+    kind: ChangeKind
+    tracklet_id: uuid.UUID
+    at: datetime
+
+
+async def list_after(connection: AsyncConnection, gallery_id: int, number: int, limit: int) -> list[RecordedChange]:
+    """The gallery's changes after `number`, in order, at most `limit`, as they were recorded."""
+    statement = (
+        select(ChangeRow.number, ChangeRow.kind, ChangeRow.tracklet_id, ChangeRow.at)
+        .where(ChangeRow.gallery_id == gallery_id, ChangeRow.number > number)
+        .order_by(ChangeRow.number)
+        .limit(limit)
+    )
+    rows: list[Any] = [*await connection.execute(statement)]
+    return [RecordedChange(*row) for row in rows]
+
+
 async def rows_of(
     connection: AsyncConnection, gallery_id: int, model_id: str, tracklet_ids: Sequence[uuid.UUID]
 ) -> list[IndexRow]:

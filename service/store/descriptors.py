@@ -5,10 +5,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import exists, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.store.tables import DescriptorRow, FrameRow
+from service.store.tables import DescriptorRow, FrameRow, TrackletRow
 
 _ADD = text("""
     INSERT INTO descriptors (tracklet_id, model_id, vector, frames)
@@ -44,6 +44,17 @@ async def frame_digests(connection: AsyncConnection, tracklet_ids: Sequence[uuid
     for tracklet_id, sha256 in await connection.execute(statement):
         digests[tracklet_id].append(sha256)
     return dict(digests)
+
+
+async def without_frames(connection: AsyncConnection, gallery_id: int, model_id: str) -> list[uuid.UUID]:
+    """Tracklets of the gallery that lack a descriptor of the model and have no frames to describe, by id."""
+    described = exists().where(DescriptorRow.tracklet_id == TrackletRow.id, DescriptorRow.model_id == model_id)
+    statement = (
+        select(TrackletRow.id)
+        .where(TrackletRow.gallery_id == gallery_id, TrackletRow.frame_count == 0, ~described)
+        .order_by(TrackletRow.id)
+    )
+    return list(await connection.scalars(statement))
 
 
 async def add(

@@ -12,7 +12,8 @@ from service.store.tables import DescriptorRow, FrameRow, TrackletRow
 _REPLACE = text("""
     INSERT INTO descriptors (tracklet_id, model_id, vector, frames)
     SELECT id, :model_id, :vector, LEAST(frame_count, :frame_cap) FROM tracklets WHERE id = :tracklet_id
-    ON CONFLICT (tracklet_id, model_id) DO UPDATE SET vector = EXCLUDED.vector, frames = EXCLUDED.frames
+    ON CONFLICT (tracklet_id, model_id) DO UPDATE
+    SET vector = EXCLUDED.vector, frames = EXCLUDED.frames, given = false
 """)
 
 
@@ -73,10 +74,10 @@ async def using(connection: AsyncConnection, gallery_id: int, digests: Sequence[
 async def tracklets_after(
     connection: AsyncConnection, gallery_id: int, tracklet_id: uuid.UUID, limit: int
 ) -> list[uuid.UUID]:
-    """Ids of the gallery's tracklets after this one, in order, at most `limit`."""
+    """Ids of the gallery's tracklets that have frames, after this one, in order, at most `limit`."""
     statement = (
         select(TrackletRow.id)
-        .where(TrackletRow.gallery_id == gallery_id, TrackletRow.id > tracklet_id)
+        .where(TrackletRow.gallery_id == gallery_id, TrackletRow.frame_count > 0, TrackletRow.id > tracklet_id)
         .order_by(TrackletRow.id)
         .limit(limit)
     )
@@ -84,17 +85,22 @@ async def tracklets_after(
 
 
 async def some_tracklets(connection: AsyncConnection, gallery_id: int, size: int) -> list[uuid.UUID]:
-    """Ids of tracklets of the gallery, chosen at random."""
-    statement = select(TrackletRow.id).where(TrackletRow.gallery_id == gallery_id).order_by(func.random()).limit(size)
+    """Ids of tracklets of the gallery that have frames, chosen at random."""
+    statement = (
+        select(TrackletRow.id)
+        .where(TrackletRow.gallery_id == gallery_id, TrackletRow.frame_count > 0)
+        .order_by(func.random())
+        .limit(size)
+    )
     return list(await connection.scalars(statement))
 
 
-async def vectors_of(
+async def vectors_made_here(
     connection: AsyncConnection, model_id: str, tracklet_ids: Sequence[uuid.UUID]
 ) -> dict[uuid.UUID, bytes]:
-    """The descriptors of the model, as they are stored, by tracklet."""
+    """The descriptors of the model, as they are stored, by tracklet, without those that came with their tracklet."""
     statement = select(DescriptorRow.tracklet_id, DescriptorRow.vector).where(
-        DescriptorRow.model_id == model_id, DescriptorRow.tracklet_id.in_(tracklet_ids)
+        DescriptorRow.model_id == model_id, DescriptorRow.tracklet_id.in_(tracklet_ids), ~DescriptorRow.given
     )
     return {row[0]: row[1] for row in await connection.execute(statement)}
 

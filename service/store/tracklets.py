@@ -35,7 +35,8 @@ class FrameRecord:
 class NewTracklet:
     """A tracklet about to be stored; `descriptors`, float32 little endian, are by the id of their model.
 
-    They are of `frame_cap` of its frames, or of all.
+    They are of `frame_cap` of its frames, or of all. The one of the model `given` came with the tracklet, if there is
+    one; only then it may have no frames.
     """
 
     id: uuid.UUID
@@ -49,6 +50,7 @@ class NewTracklet:
     frames_digest: bytes
     descriptors: Mapping[str, bytes]
     frame_cap: int = 1
+    given: str | None = None
     purity: float | None = None
     uploaded_by: str = "anyone"
     key_id: uuid.UUID | None = None
@@ -225,22 +227,23 @@ async def store(
         .returning(TrackletRow.created_at)
     )
     assert created_at is not None
-    await connection.execute(
-        insert(FrameRow),
-        [
-            {
-                "tracklet_id": tracklet.id,
-                "position": position,
-                "gallery_id": gallery_id,
-                "sha256": frame.sha256,
-                "media_type": frame.media_type,
-                "width": frame.width,
-                "height": frame.height,
-                "size": frame.size,
-            }
-            for position, frame in enumerate(tracklet.frames)
-        ],
-    )
+    if tracklet.frames:
+        await connection.execute(
+            insert(FrameRow),
+            [
+                {
+                    "tracklet_id": tracklet.id,
+                    "position": position,
+                    "gallery_id": gallery_id,
+                    "sha256": frame.sha256,
+                    "media_type": frame.media_type,
+                    "width": frame.width,
+                    "height": frame.height,
+                    "size": frame.size,
+                }
+                for position, frame in enumerate(tracklet.frames)
+            ],
+        )
     await connection.execute(
         insert(DescriptorRow),
         [
@@ -249,6 +252,7 @@ async def store(
                 "model_id": model_id,
                 "vector": vector,
                 "frames": min(len(tracklet.frames), tracklet.frame_cap),
+                "given": model_id == tracklet.given,
             }
             for model_id, vector in tracklet.descriptors.items()
         ],

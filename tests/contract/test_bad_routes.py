@@ -11,11 +11,14 @@ from tests.support import RunningService
 ID = "00000000-0000-0000-0000-000000000000"
 METHODS = {
     "/tracklets": {"GET", "POST"},
+    # A tracklet's path matches too.
+    "/tracklets/batch": {"GET", "POST", "PATCH", "DELETE"},
     f"/tracklets/{ID}": {"GET", "PATCH", "DELETE"},
     f"/tracklets/{ID}/frames/0": {"GET"},
     f"/tracklets/{ID}/frames/0/attention": {"GET"},
     f"/tracklets/{ID}/evidence": {"GET"},
     f"/tracklets/{ID}/purity": {"GET"},
+    "/changes": {"GET"},
     "/search": {"GET", "POST"},
     "/galleries": {"GET", "POST"},
     "/galleries/default": {"GET", "PATCH", "DELETE"},
@@ -37,7 +40,7 @@ METHODS = {
     f"/identities/{ID}/history": {"GET"},
     f"/identities/{ID}/appearances": {"GET"},
     "/matches": {"GET", "POST"},
-    f"/matches/{ID}": {"DELETE"},
+    f"/matches/{ID}": {"GET", "DELETE"},
     "/admin/reindex": {"POST"},
     "/admin/keys": {"GET", "POST"},
     f"/admin/keys/{ID}": {"GET", "PATCH", "DELETE"},

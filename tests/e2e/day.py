@@ -26,8 +26,8 @@ from model.data.folder import FolderTracklet, read_folder
 from model.data.scene import write_scene
 from model.metrics import RetrievalLabels, RetrievalMetrics, evaluate_distances
 from service.client import SearchOptions, TfclipClient
-from service.wire import Job
-from service.wire_calibration import Calibration, Rate
+from service.client.wire import Job
+from service.client.wire.calibration import Calibration, Rate
 
 NORTH, SOUTH = "north", "south"
 _DRAWN = {"people": 200, "cameras": 3, "tracklets": 1, "frames": 4, "seed": 77, "height": 128}

@@ -14,7 +14,7 @@ from model import ModelConfig, new_model, save_model
 from model.checkpoint import describe_weights
 from model.default_weights import DEMO_WEIGHTS, open_model
 from service.client import TfclipClient
-from service.client_errors import ApiProblem
+from service.client.errors import ApiProblem
 from service.embedding.registry import register_default
 from service.store.database import Database
 from service.store.embedded import EmbeddedPostgres
@@ -22,6 +22,7 @@ from service.store.migrate import upgrade
 from service.store.model_files import ModelFiles
 from tests.contract.crafted_weights import SMALLEST, weights_file
 from tests.contract.outsider import everything, problem
+from tests.service.client.scripted import OnALoop
 from tests.support import (
     ADMIN_KEY,
     RunningService,
@@ -250,13 +251,15 @@ async def test_services_that_start_at_once_keep_one_whole_copy_of_the_default(
     assert list((tmp_path / "models" / ".incoming").iterdir()) == []
 
 
-def test_the_client_hears_of_too_large_weights_although_not_all_was_sent(
+def test_both_clients_hear_of_too_large_weights_although_not_all_was_sent(
     postgres: EmbeddedPostgres, tmp_path: Path
 ) -> None:
     with reachable_folder() as data, empty_database(postgres) as url:
         settings = make_settings(data / "data", url, max_model_bytes=10_000_000)
         with (tmp_path / "huge.safetensors").open("w+b") as huge, run_service(settings) as running:
             huge.truncate(20_000_000)
-            with TfclipClient(running.url, ADMIN_KEY) as client, pytest.raises(ApiProblem) as refused:
-                client.add_model(huge)
-            assert refused.value.code == "body_too_large"
+            for kind in (TfclipClient, OnALoop):
+                huge.seek(0)
+                with kind(running.url, ADMIN_KEY) as client, pytest.raises(ApiProblem) as refused:
+                    client.add_model(huge)
+                assert refused.value.code == "body_too_large"

@@ -13,7 +13,7 @@ from PIL import Image
 
 from model.retrieval import k_reciprocal_distances
 from service.client import SearchOptions, TfclipClient
-from service.client_errors import ApiProblem
+from service.client.errors import ApiProblem
 from service.gallery import continuing
 from service.gallery.scoring import cosine_scores, unit_rows
 from tests.support import RunningService, frame_files, pictures, upload

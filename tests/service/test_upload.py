@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from service.client import TfclipClient
-from service.client_errors import UnreachableError
-from service.retries import RetryPolicy
+from service.client.errors import UnreachableError
+from service.client.retries import RetryPolicy
 from service.upload import Upload, UploadSummary, upload_all
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import (
     LargeBinary,
     Text,
     UniqueConstraint,
+    false,
     func,
 )
 from sqlalchemy.dialects.postgresql import JSONB, UUID
@@ -23,7 +24,8 @@ from service.store.tables.base import Moment, Table
 
 
 class TrackletRow(Table):
-    """A stored tracklet. `frames_digest` tells whether a repeated upload brings the same frames.
+    """A stored tracklet. `frames_digest` tells whether a repeated upload brings the same frames, or
+    the same descriptor where it has no frames.
 
     `purity` is of the model that described the tracklet at its upload; null where its frames are too few to say.
     `version` counts the changes to what is known of it, `key_id` names the key that sent it.
@@ -76,6 +78,7 @@ class DescriptorRow(Table):
     """What a model made of a tracklet: float32 little endian, not normalised.
 
     `frames` says of how many of the tracklet's frames it is; NULL where that was not written down yet.
+    One that is `given` came with the tracklet: its frames, if it has any, need not give the same.
     """
 
     __tablename__ = "descriptors"
@@ -84,6 +87,7 @@ class DescriptorRow(Table):
     model_id: Mapped[str] = mapped_column(ForeignKey("models.id"), primary_key=True, index=True)
     vector: Mapped[bytes] = mapped_column(LargeBinary)
     frames: Mapped[int | None]
+    given: Mapped[bool] = mapped_column(server_default=false())
 
 
 class ChangeRow(Table):

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from model.cli import build_app
 from service.client import TfclipClient
-from service.client_errors import ApiProblem
+from service.client.errors import ApiProblem
 from tests.support import RunningService, upload
 
 
@@ -65,6 +65,7 @@ def test_everything_can_be_done_from_python(running_service: RunningService, cli
     assert kinds == ["unmerged", "merged", "renamed", "unassigned", "created"]
     rejected = client.decide_match(ids[3], "different", other_tracklet_id=ids[4], gallery="py").items[0]
     assert list(client.list_matches("py", verdict="different")) == [rejected]
+    assert client.get_match(rejected.id) == rejected
     for cluster in client.propose_identities("py", threshold=-1.0).items:
         assert not {ids[3], ids[4]} <= set(cluster.tracklet_ids)
     client.undo_match(rejected.id)

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from torch import Tensor
 
-from service.embedding.backend import TorchBackend
+from service.embedding.backend import ClipDescriptors, TorchBackend
 from service.store import generations as generations_store
 from tests.support import RunningService, upload, wait_until
 
@@ -86,17 +86,18 @@ class Gate:
         self.arrived = threading.Event()
         self.opened = threading.Event()
         self.calls = 0
-        embed = TorchBackend.embed
+        # What everybody describes by, in the end.
+        describe = TorchBackend.embed_frames
 
-        def held_up(backend: TorchBackend, clips: Tensor, at_once: int = 1) -> Tensor:
+        def held_up(backend: TorchBackend, clips: Tensor, at_once: int = 1) -> ClipDescriptors:
             if backend.model_id == model_id:
                 self.calls += 1
                 if threading.current_thread().name.startswith(threads):
                     self.arrived.set()
                     assert self.opened.wait(60)
-            return embed(backend, clips, at_once)
+            return describe(backend, clips, at_once)
 
-        patch.setattr(TorchBackend, "embed", held_up)
+        patch.setattr(TorchBackend, "embed_frames", held_up)
 
     def open(self) -> None:
         """Let all through."""

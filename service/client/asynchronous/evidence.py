@@ -1,0 +1,32 @@
+# Generated from service/client/synchronous/evidence.py by `python -m tools.asynchronous_client`: change that file.
+"""Evidence for an answer: the part of the client that asks what a result rests on."""
+
+from service.client.answers import parse, segment
+from service.client.asynchronous.sending import AsyncSender
+from service.client.wire.evidence import AttentionMap, Evidence, Purity
+
+
+class AsyncEvidenceMethods(AsyncSender):
+    """Mixed into `AsyncTfclipClient`, which sends."""
+
+    async def evidence(self, tracklet_id: str, against: str) -> Evidence:
+        """Compare two tracklets of one gallery, frame by frame."""
+        path = f"/tracklets/{segment(tracklet_id)}/evidence"
+        return parse(Evidence, await self._send("GET", path, params=[("against", against)]))
+
+    async def purity(self, tracklet_id: str) -> Purity:
+        """Look for an identity switch inside a tracklet."""
+        return parse(Purity, await self._send("GET", f"/tracklets/{segment(tracklet_id)}/purity"))
+
+    async def attention(self, tracklet_id: str, position: int) -> AttentionMap:
+        """Return where the network looks in a frame, patch by patch."""
+        path = f"/tracklets/{segment(tracklet_id)}/frames/{position}/attention"
+        return parse(AttentionMap, await self._send("GET", path, params=[("format", "json")]))
+
+    async def attention_picture(self, tracklet_id: str, position: int) -> bytes:
+        """Return the same as a PNG file: the frame, the redder the more attention."""
+        return (await self._send("GET", f"/tracklets/{segment(tracklet_id)}/frames/{position}/attention")).content
+
+    async def frame(self, tracklet_id: str, position: int) -> bytes:
+        """Return the bytes of a frame as they were uploaded."""
+        return (await self._send("GET", f"/tracklets/{segment(tracklet_id)}/frames/{position}")).content

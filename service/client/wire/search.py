@@ -1,0 +1,42 @@
+"""What the service answers to batches of searches and to comparisons, as the client sees it."""
+
+from pydantic import BaseModel, ConfigDict
+
+from service.client.wire import Ranking
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
+
+
+class SearchProblem(_Answer):
+    """Why one search of a batch was refused."""
+
+    status: int
+    code: str
+    detail: str
+
+
+class BatchItem(_Answer):
+    """What became of one search of a batch: a ranking or a problem."""
+
+    ranking: Ranking | None = None
+    problem: SearchProblem | None = None
+
+
+class BatchAnswer(_Answer):
+    """One item for each search, in their order."""
+
+    items: list[BatchItem]
+
+
+class Verification(_Answer):
+    """How alike two tracklets are."""
+
+    gallery: str
+    tracklet_id: str | None = None
+    other_tracklet_id: str | None = None
+    score: float
+    model_id: str
+    generation: int
+    took_ms: float

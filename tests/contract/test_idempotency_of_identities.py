@@ -1,0 +1,94 @@
+"""Identities, decisions and calibrations under an `Idempotency-Key`: sent twice, made once."""
+
+import httpx
+import pytest
+
+from tests.contract.outsider import problem
+from tests.contract.test_idempotency import count, let_claims_run_out, new_key, no_answer_kept
+from tests.support import RunningService, upload
+
+
+def post(running: RunningService, path: str, body: dict, key: str) -> httpx.Response:
+    """Send a JSON body under an idempotency key."""
+    with running.client() as client:
+        return client.post(path, json=body, headers={"Idempotency-Key": key})
+
+
+def assert_answered_alike(first: httpx.Response, second: httpx.Response) -> None:
+    """The second answer is the first one, and says so."""
+    assert "idempotent-replayed" not in first.headers
+    assert second.headers["idempotent-replayed"] == "true"
+    assert (first.status_code, first.content) == (second.status_code, second.content)
+    assert first.headers["location"] == second.headers["location"]
+
+
+def test_an_identity_is_made_once(running_service: RunningService) -> None:
+    key, before, events = new_key(), count(running_service, "identities"), count(running_service, "identity_events")
+    body = {"name": f"Ann {key}", "tracklet_ids": [upload(running_service, seed=1)["id"]]}
+    first, second = (post(running_service, "/identities", body, key) for _ in range(2))
+    assert first.status_code == 201
+    assert_answered_alike(first, second)
+    assert first.headers["etag"] == second.headers["etag"]
+    assert count(running_service, "identities") == before + 1
+    assert count(running_service, "identity_events") == events + 1
+    other = post(running_service, "/identities", body | {"name": f"Ben {key}"}, key)
+    assert problem(other, 422)["code"] == "idempotency_key_reused"
+    assert count(running_service, "identities") == before + 1
+
+
+def test_an_identity_whose_answer_was_lost_is_found_again(running_service: RunningService) -> None:
+    key, before = new_key(), count(running_service, "identities")
+    body = {"name": f"Ann {key}", "tracklet_ids": [upload(running_service, seed=2)["id"]]}
+    with no_answer_kept(running_service):
+        first = post(running_service, "/identities", body, key)
+        assert first.status_code == 201
+    let_claims_run_out(running_service)
+    events = count(running_service, "identity_events")
+    problem(post(running_service, "/identities", body | {"name": "Ben"}, key), 422)
+    again, replayed = (post(running_service, "/identities", body, key) for _ in range(2))
+    assert (again.status_code, again.json()) == (201, first.json())
+    assert_answered_alike(again, replayed)
+    assert count(running_service, "identities") == before + 1
+    assert count(running_service, "identity_events") == events
+    # Without the key the name is taken, as ever.
+    problem(post(running_service, "/identities", body, new_key()), 409)
+
+
+@pytest.mark.parametrize("verdict", ["same", "different"])
+def test_a_match_is_decided_once(running_service: RunningService, verdict: str) -> None:
+    ids = [upload(running_service, seed=seed)["id"] for seed in (3, 4)]
+    body = {"tracklet_id": ids[0], "other_tracklet_id": ids[1], "verdict": verdict}
+    tables = ("match_decisions", "identities", "identity_events")
+    key, before = new_key(), [count(running_service, table) for table in tables]
+    with no_answer_kept(running_service):
+        lost = post(running_service, "/matches", body, key)
+        assert lost.status_code == 201, lost.text
+    made = [count(running_service, table) for table in tables]
+    assert [now - then for now, then in zip(made, before, strict=True)] == [1, *[int(verdict == "same")] * 2]
+    let_claims_run_out(running_service)
+    first, second = (post(running_service, "/matches", body, key) for _ in range(2))
+    assert first.json() == lost.json()
+    assert_answered_alike(first, second)
+    other = post(
+        running_service, "/matches", body | {"verdict": "same" if verdict == "different" else "different"}, key
+    )
+    assert problem(other, 422)["code"] == "idempotency_key_reused"
+    assert [count(running_service, table) for table in tables] == made
+    with running_service.client() as client:
+        assert client.get(first.headers["location"]).json() == first.json()["items"][0]
+
+
+def test_a_calibration_is_started_once(running_service: RunningService) -> None:
+    upload(running_service, seed=5)
+    key, before = new_key(), count(running_service, "jobs")
+    body = {"match_fpir": 0.02}
+    with no_answer_kept(running_service):
+        lost = post(running_service, "/admin/calibrations", body, key)
+        assert lost.status_code == 202, lost.text
+    let_claims_run_out(running_service)
+    first, second = (post(running_service, "/admin/calibrations", body, key) for _ in range(2))
+    assert first.json()["id"] == lost.json()["id"]
+    assert_answered_alike(first, second)
+    other = post(running_service, "/admin/calibrations", {"match_fpir": 0.03}, key)
+    assert problem(other, 422)["code"] == "idempotency_key_reused"
+    assert count(running_service, "jobs") == before + 1

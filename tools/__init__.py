@@ -1,0 +1,1 @@
+"""What developing needs and the package does not carry."""
