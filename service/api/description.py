@@ -19,7 +19,8 @@ _MORE_LINKS = {
     "createTracklet": {
         "searchByTracklet": {"query_id": "$response.body#/id"},
         "exportSearch": {"query_id": "$response.body#/id"},
-    }
+    },
+    "putCamera": {"listCameras": {"gallery": "$response.body#/gallery"}},
 }
 # Of answers that say more than the one thing that was made.
 _ID_AT = {"decideMatch": "$response.body#/items/0/id"}
@@ -28,6 +29,7 @@ _PROBLEM_TYPE = "application/problem+json"
 _HEADERS = {
     "X-Request-ID": ("string", "Names the request in the service's log."),
     "Retry-After": ("integer", "Seconds after which to ask (again)."),
+    "ETag": ("string", "The version that this is, for `If-Match`."),
     "Location": ("string", "The address of what was made, or of the job."),
     "RateLimit": (
         "string",

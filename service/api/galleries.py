@@ -38,7 +38,7 @@ router = APIRouter(
 
 Name = Annotated[str, Path(pattern=GALLERY_PATTERN)]
 _MATRIX_BYTES = 4 * 1024 * 1024
-_ETAG = {"ETag": {"description": "Its version, for If-Match.", "schema": {"type": "string"}}}
+_ETAG = {"ETag": {"$ref": "#/components/headers/ETag"}}
 
 
 @router.post(

@@ -15,7 +15,7 @@ import httpx
 import psycopg
 import pytest
 
-from service.jobs.reindex import _BUILD_LOCK_CLASS
+from service.jobs.reindex import BUILD_LOCK_CLASS
 from service.store.embedded import EmbeddedPostgres
 from tests.service.jobs.weights import make_weights
 from tests.support import ADMIN_KEY, frame_files, pictures, wait_until
@@ -246,7 +246,7 @@ def test_a_killed_move_goes_on_without_describing_again_and_uploads_bring_what_i
 
         # Nobody takes the job up while the test has the lock that its run needs.
         connection.execute("DROP TRIGGER hold ON galleries")
-        lock = _BUILD_LOCK_CLASS + connection.execute("SELECT id FROM galleries").fetchone()[0]
+        lock = BUILD_LOCK_CLASS + connection.execute("SELECT id FROM galleries").fetchone()[0]
         connection.execute("SELECT pg_advisory_lock(%s)", (lock,))
         running.restart()
         assert connection.execute("SELECT joining FROM galleries").fetchone() == (2,)

@@ -6,7 +6,7 @@ topic has a file, which takes ids from `common`, and a line here.
 
 from typing import Any
 
-from service.api.examples import admin, bulk, calibrations, errors, evidence, identities, searches, tracklets
+from service.api.examples import admin, bulk, calibrations, errors, evidence, galleries, identities, searches, tracklets
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     **admin.EXAMPLES,
@@ -14,6 +14,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     **calibrations.EXAMPLES,
     **errors.EXAMPLES,
     **evidence.EXAMPLES,
+    **galleries.EXAMPLES,
     **identities.EXAMPLES,
     **searches.EXAMPLES,
     **tracklets.EXAMPLES,
