@@ -119,8 +119,8 @@ def test_a_service_that_stops_answers_those_who_wait(postgres: EmbeddedPostgres)
             client = running.client()
             waiting = pool.submit(client.get, "/changes", params=options)
             wait_until(lambda: running.service.bell.waiting == 1)
-        with client:
-            answer = waiting.result()
+        answer = waiting.result()
+        client.close()
     assert (answer.status_code, answer.json()["items"]) == (200, [])
 
 
