@@ -13,7 +13,7 @@ import pytest
 
 from service.errors import DatabaseUnavailable
 from service.gallery.galleries import Galleries
-from service.gallery.index import Question
+from service.gallery.questions import Question
 from service.gallery.snapshot_folder import SnapshotFolder
 from service.jobs.reindex import PURGE, REINDEX, Generations
 from service.jobs.running import RunningJob
