@@ -27,14 +27,15 @@ from service.ingest.frames import Frames, check_frames, digest_of, prepare_frame
 from service.ingest.given import GivenDescriptor
 from service.ingest.images import ImageLimits
 from service.metrics import Metrics
+from service.store import frame_locks, keys, tracklet_writing
 from service.store import galleries as gallery_store
 from service.store import integrity as integrity_store
-from service.store import keys
 from service.store import tracklets as store
 from service.store.database import Database
 from service.store.frames import FrameStore
 from service.store.galleries import Gallery
-from service.store.tracklets import NewTracklet, StoredTracklet
+from service.store.tracklet_writing import NewTracklet
+from service.store.tracklets import StoredTracklet
 
 log = structlog.get_logger(__name__)
 
@@ -270,7 +271,7 @@ class Uploads:
         # What is in a gallery that is being deleted is gone already.
         with suppress(GalleryDeleting):
             async with self._database.changing() as connection:
-                deleted = await store.remove(connection, tracklet_id, done_by)
+                deleted = await tracklet_writing.remove(connection, tracklet_id, done_by)
         if deleted is None:
             raise NotFound(f"There is no tracklet {tracklet_id}.")
         await self._galleries.catch_up(deleted.gallery, deleted.change)
@@ -279,8 +280,8 @@ class Uploads:
     async def sweep(self, gallery_id: int, gallery: str, digests: Sequence[bytes]) -> int:
         """Remove those files among `digests` that no tracklet refers to; returns how many there were."""
         async with self._database.transaction() as connection:
-            await store.lock_frames_exclusively(connection, gallery_id)
-            orphans = await store.unreferenced(connection, gallery_id, digests)
+            await frame_locks.lock_frames_exclusively(connection, gallery_id)
+            orphans = await frame_locks.unreferenced(connection, gallery_id, digests)
             return await asyncio.to_thread(self._frame_store.remove, gallery, orphans)
 
     async def sweep_all(self) -> None:
@@ -317,7 +318,9 @@ class Uploads:
         orphans = []
         async with self._database.reading() as connection:
             for start in range(0, len(digests), _FILES_AT_ONCE):
-                orphans += await store.unreferenced(connection, gallery.id, digests[start : start + _FILES_AT_ONCE])
+                orphans += await frame_locks.unreferenced(
+                    connection, gallery.id, digests[start : start + _FILES_AT_ONCE]
+                )
         return orphans
 
     async def _existing(
@@ -353,14 +356,14 @@ class Uploads:
     ) -> tuple[int, datetime, str | None]:
         try:
             async with self._database.changing() as connection:
-                await store.lock_frames_shared(connection, gallery.id)
-                await store.refuse_deleting(connection, gallery.id)
+                await frame_locks.lock_frames_shared(connection, gallery.id)
+                await frame_locks.refuse_deleting(connection, gallery.id)
                 with self._metrics.stage("store"), full_disk_told("frames/"):
                     await asyncio.to_thread(self._frame_store.write, gallery.name, frames.contents)
                 with self._metrics.stage("commit"):
                     if new.key_id is not None and quota is not None:
                         await keys.check_quota(connection, new.key_id, quota, lock=True)
-                    stored = await store.store(connection, gallery.id, new)
+                    stored = await tracklet_writing.store(connection, gallery.id, new)
                     await connection.commit()
                 return stored
         except BaseException:

@@ -24,7 +24,7 @@ from service.gallery.index import Frozen, GalleryIndex
 from service.gallery.renewing import worth_compacting
 from service.gallery.snapshot_folder import SnapshotFolder
 from service.store import galleries as gallery_store
-from service.store import tracklets
+from service.store import tracklet_writing
 from service.store.database import Database
 from service.store.galleries import Gallery
 from tests.service.gallery.test_gallery_index import KINDS, OPTIONS, make_rows
@@ -48,7 +48,7 @@ async def take_out(database: Database, *ids: uuid.UUID) -> None:
     """Delete tracklets, as another process would."""
     for one in ids:
         async with database.transaction() as connection:
-            assert await tracklets.remove(connection, one, "a test") is not None
+            assert await tracklet_writing.remove(connection, one, "a test") is not None
 
 
 async def state(database: Database, gallery: Gallery) -> Gallery:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from service.store import tracklets as tracklet_store
+from service.store import frame_locks
 from tests.support import (
     RunningService,
     empty_database,
@@ -380,7 +380,7 @@ def test_a_comparison_without_strange_files_waits_for_no_upload(
     with running_service.database() as uploading:
         uploading.autocommit = False
         # As an upload in progress has it.
-        key = tracklet_store._FRAMES_LOCK_CLASS + served.id
+        key = frame_locks._FRAMES_LOCK_CLASS + served.id
         uploading.execute("SELECT pg_advisory_xact_lock_shared(%s)", (key,))
         assert found(running_service) == {}
         uploading.rollback()
