@@ -18,7 +18,7 @@ from service.gallery.queries import Combine, Queries, combined
 from service.gallery.questions import Hit, Question
 from service.gallery.reranking import DEFAULT_TOP, Reranked, RerankedHit, RerankOptions, rerank
 from service.gallery.served import Loaded
-from service.ingest.uploads import Uploads
+from service.ingest.describing import UploadDescriber
 from service.metrics import Metrics
 from service.store import models as model_store
 from service.store.database import Database
@@ -71,9 +71,9 @@ class Search:
     """
 
     def __init__(
-        self, database: Database, galleries: Galleries, uploads: Uploads, metrics: Metrics, rerank_limit: int
+        self, database: Database, galleries: Galleries, describer: UploadDescriber, metrics: Metrics, rerank_limit: int
     ) -> None:
-        self.queries = Queries(galleries, uploads)
+        self.queries = Queries(galleries, describer)
         self._database = database
         self._galleries = galleries
         self._metrics = metrics

@@ -15,7 +15,7 @@ from model.cli import build_app
 from model.data.scene import write_scene
 from service.client import Descriptor, PackedTracklet, TfclipClient
 from service.embedding.batcher import EmbeddingBatcher
-from service.ingest.uploads import Upload
+from service.ingest.arriving import Upload
 from tests.contract.outsider import connect, head, problem
 from tests.service.ingest.archives import archive_of, fates, manifest, post, report, tar_of
 from tests.service.ingest.descriptors import field, vector
