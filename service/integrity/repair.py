@@ -130,7 +130,7 @@ class Repairs:
 
     async def _save(self, served: ServedGallery) -> None:
         served.saved = -1
-        self._galleries.save_soon(served)
+        self._galleries.saver.save_soon(served)
         if served.saving is not None:
             await served.saving
 
