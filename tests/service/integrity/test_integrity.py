@@ -12,6 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from service.store import frame_locks
+from tests.jobs import run
 from tests.support import (
     RunningService,
     empty_database,
@@ -42,12 +43,7 @@ def found(running: RunningService, **options: object) -> dict[str, set[str]]:
 
 def repair(running: RunningService) -> dict[str, Any]:
     """Mend the gallery and return what came of it."""
-    with running.client() as client:
-        answer = client.post("/admin/repair", json={"gallery": GALLERY})
-        assert answer.status_code == 202, answer.text
-        location = answer.headers["location"]
-        wait_until(lambda: client.get(location).json()["finished_at"])
-        job = client.get(location).json()
+    job = run(running, "POST", "/admin/repair", gallery=GALLERY)
     assert job["status"] == "succeeded", job
     return job["result"]
 
