@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from service.client import Descriptor, TfclipClient
+from tests.jobs import ended, run
 from tests.service.ingest.descriptors import field, send, vector
-from tests.service.jobs.moving import add_model, begin_move, ended, gate, run
+from tests.service.jobs.moving import add_model, begin_move, gate
 from tests.service.jobs.weights import make_weights
 from tests.support import ADMIN_KEY, RunningService, pictures, search, upload
 
