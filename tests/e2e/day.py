@@ -25,7 +25,7 @@ from benchmarks.serving import ADMIN_KEY, data_folder, served
 from model.data.folder import FolderTracklet, read_folder
 from model.data.scene import write_scene
 from model.metrics import RetrievalLabels, RetrievalMetrics, evaluate_distances
-from service.client import SearchOptions, TfclipClient
+from service.client import PackedTracklet, SearchOptions, TfclipClient
 from service.client.wire import Job
 from service.client.wire.calibration import Calibration, Rate
 
@@ -161,13 +161,16 @@ def play(client: TfclipClient, cast: Cast) -> Day:
 
 
 def ingest(client: TfclipClient, gallery: str, people: Mapping[str, Sequence[FolderTracklet]]) -> dict[str, str]:
-    """Store everybody's tracklets without saying who they are; returns the ids by the tracklets' paths."""
-    stored = {}
-    for tracklets in people.values():
-        for one in tracklets:
-            answer = client.create_tracklet(contents(one), one.camera, gallery=gallery, external_id=one.path)
-            stored[one.path] = answer.tracklet.id
-    return stored
+    """Store everybody's tracklets in one request, without saying who they are; their ids by the tracklets' paths.
+
+    Raises:
+        RuntimeError: one was not stored.
+    """
+    packed = [PackedTracklet(one.camera, one.path, one.frames) for some in people.values() for one in some]
+    report = client.create_tracklets(packed, gallery=gallery)
+    if report.failed or not report.complete:
+        raise RuntimeError(f"{report.failed} of {len(packed)} tracklets were not stored: {report.problem}")
+    return {str(item.external_id): str(item.tracklet_id) for item in report.items}
 
 
 def find_again(
