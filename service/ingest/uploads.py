@@ -13,7 +13,8 @@ import numpy as np
 import structlog
 import torch
 from numpy.typing import NDArray
-from sqlalchemy.exc import IntegrityError
+from psycopg.errors import DeadlockDetected
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from model.purity import find_purity
 from service import creation
@@ -39,6 +40,7 @@ from service.store.tracklets import NewTracklet, StoredTracklet
 log = structlog.get_logger(__name__)
 
 _FILES_AT_ONCE = 5000
+_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -352,20 +354,33 @@ class Uploads:
         self, gallery: Gallery, new: NewTracklet, frames: Frames, quota: int | None
     ) -> tuple[int, datetime, str | None]:
         try:
-            async with self._database.changing() as connection:
-                await store.lock_frames_shared(connection, gallery.id)
-                await store.refuse_deleting(connection, gallery.id)
-                with self._metrics.stage("store"), full_disk_told("frames/"):
-                    await asyncio.to_thread(self._frame_store.write, gallery.name, frames.contents)
-                with self._metrics.stage("commit"):
-                    if new.key_id is not None and quota is not None:
-                        await keys.check_quota(connection, new.key_id, quota, lock=True)
-                    stored = await store.store(connection, gallery.id, new)
-                    await connection.commit()
-                return stored
+            tries = 0
+            while True:
+                try:
+                    return await self._commit_once(gallery, new, frames, quota)
+                except OperationalError as error:
+                    # PostgreSQL ended it, so that others it stood in a circle with go on; it can begin again.
+                    tries += 1
+                    if tries == _TRIES or not isinstance(error.orig, DeadlockDetected):
+                        raise
         except BaseException:
             await self._clean_up(gallery, frames)
             raise
+
+    async def _commit_once(
+        self, gallery: Gallery, new: NewTracklet, frames: Frames, quota: int | None
+    ) -> tuple[int, datetime, str | None]:
+        async with self._database.changing() as connection:
+            await store.lock_frames_shared(connection, gallery.id)
+            await store.refuse_deleting(connection, gallery.id)
+            with self._metrics.stage("store"), full_disk_told("frames/"):
+                await asyncio.to_thread(self._frame_store.write, gallery.name, frames.contents)
+            with self._metrics.stage("commit"):
+                if new.key_id is not None and quota is not None:
+                    await keys.check_quota(connection, new.key_id, quota, lock=True)
+                stored = await store.store(connection, gallery.id, new)
+                await connection.commit()
+            return stored
 
     async def _clean_up(self, gallery: Gallery, frames: Frames) -> None:
         try:
