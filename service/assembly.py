@@ -168,6 +168,7 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
     )
     parts.callback(uploads.close)
     in_background(sweep_once(uploads), "frame sweep", parts)
+    in_background(uploads.leftovers.keep_trying(), "frame files left", parts)
 
     evidence = Evidence(database, frames, models, galleries, settings.frame_cap, settings.decode_threads)
     parts.callback(evidence.close)

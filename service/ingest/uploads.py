@@ -27,6 +27,7 @@ from service.gallery.galleries import Galleries
 from service.ingest.frames import Frames, check_frames, digest_of, prepare_frames
 from service.ingest.given import GivenDescriptor
 from service.ingest.images import ImageLimits
+from service.ingest.leftovers import Leftovers
 from service.metrics import Metrics
 from service.store import galleries as gallery_store
 from service.store import integrity as integrity_store
@@ -85,7 +86,11 @@ class _Described:
 
 
 class Uploads:
-    """Stores and deletes tracklets, and describes frames that are not stored."""
+    """Stores and deletes tracklets, and describes frames that are not stored.
+
+    Attributes:
+        leftovers: files of deletions and of failed uploads.
+    """
 
     def __init__(
         self,
@@ -105,6 +110,7 @@ class Uploads:
         self._metrics = metrics
         self._limits = limits
         self._frame_cap = frame_cap
+        self.leftovers = Leftovers(self.sweep)
         # One core each: frames are small, and threads that torch would add only wait for one another, busily.
         self._threads = ThreadPoolExecutor(
             decode_threads, thread_name_prefix="decode", initializer=torch.set_num_threads, initargs=(1,)
@@ -276,11 +282,12 @@ class Uploads:
         if deleted is None:
             raise NotFound(f"There is no tracklet {tracklet_id}.")
         await self._galleries.catch_up(deleted.gallery, deleted.change)
-        await self.sweep(deleted.gallery_id, deleted.gallery, list(deleted.frames))
+        await self.leftovers.remove(deleted.gallery_id, deleted.gallery, deleted.frames)
 
     async def sweep(self, gallery_id: int, gallery: str, digests: Sequence[bytes]) -> int:
         """Remove those files among `digests` that no tracklet refers to; returns how many there were."""
-        async with self._database.transaction() as connection:
+        # It waits for whoever writes files, so it leaves connections to searches.
+        async with self._database.changing() as connection:
             await store.lock_frames_exclusively(connection, gallery_id)
             orphans = await store.unreferenced(connection, gallery_id, digests)
             return await asyncio.to_thread(self._frame_store.remove, gallery, orphans)
@@ -364,7 +371,7 @@ class Uploads:
                     if tries == _TRIES or not isinstance(error.orig, DeadlockDetected):
                         raise
         except BaseException:
-            await self._clean_up(gallery, frames)
+            await self.leftovers.remove(gallery.id, gallery.name, frames.contents)
             raise
 
     async def _commit_once(
@@ -381,13 +388,6 @@ class Uploads:
                 stored = await store.store(connection, gallery.id, new)
                 await connection.commit()
             return stored
-
-    async def _clean_up(self, gallery: Gallery, frames: Frames) -> None:
-        try:
-            await self.sweep(gallery.id, gallery.name, list(frames.contents))
-        except Exception as error:
-            # The sweep at the next start finds them.
-            log.warning("frame files of a failed upload remain for now", gallery=gallery.name, error=repr(error))
 
 
 async def _new_id(upload: Upload, contents: Sequence[bytes]) -> uuid.UUID:

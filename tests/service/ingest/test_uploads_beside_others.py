@@ -9,7 +9,7 @@ import pytest
 
 from service.store import tracklets as tracklet_store
 from service.store.database import conninfo
-from tests.support import RunningService, upload, wait_until
+from tests.support import RunningService, search, upload, wait_until
 
 
 @pytest.fixture
@@ -70,3 +70,46 @@ def test_an_upload_that_a_deadlock_ended_is_stored_by_a_second_try(
     assert {name: after[name] - before[name] for name in before} == {
         "tracklets": 1, "frames": 3, "descriptors": 1, "changes": 1, "cameras": 0, "files": 3, "index": 1
     }  # fmt: skip
+
+
+def test_deletions_that_wait_for_an_upload_leave_connections_to_searches_and_no_files(
+    fresh_service: RunningService, threads: ThreadPoolExecutor
+) -> None:
+    running = fresh_service
+    ids = [made["id"] for made in threads.map(lambda seed: upload(running, seed, 1), range(26))]
+
+    def delete(tracklet_id: str) -> int:
+        with running.client() as client:
+            return client.delete(f"/tracklets/{tracklet_id}").status_code
+
+    with transaction(running) as uploading:
+        # As an upload of another process has it, whose disk is slow.
+        uploading.execute("SELECT pg_advisory_xact_lock_shared(%s)", (frames_lock(running),))
+        answers = [threads.submit(delete, one) for one in ids[1:]]
+        wait_until(lambda: running.footprint()["tracklets"] == 1)
+        wait_until(lambda: waiting(running, "advisory"))
+        assert search(running, ids[0])["results"] == []
+        assert waiting(running, "advisory") == 1
+    assert [answer.result(60) for answer in answers] == [204] * 25
+    after = running.footprint()
+    assert after["files"] == after["frames"] == 1
+
+
+def test_files_whose_sweep_fails_are_removed_later_and_the_deletion_is_answered(
+    running_service: RunningService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracklet_id = upload(running_service, 2)["id"]
+    before = running_service.footprint()
+    frames = running_service.service.frames
+    failed = []
+
+    def fail(gallery: str, digests: object) -> int:
+        failed.append(gallery)
+        raise OSError("the disk does not answer")
+
+    with monkeypatch.context() as patched, running_service.client() as client:
+        patched.setattr(frames, "remove", fail)
+        assert client.delete(f"/tracklets/{tracklet_id}").status_code == 204
+        assert failed
+        assert running_service.footprint()["files"] == before["files"]
+    wait_until(lambda: running_service.footprint()["files"] == before["files"] - 3)
