@@ -29,6 +29,7 @@ from service.store.tracklet_writing import NewTracklet
 from service.store.tracklets import StoredTracklet
 
 _TRIES = 3
+"""Of a transaction that PostgreSQL ended because it stood in a circle with others."""
 
 
 class Uploads:
