@@ -217,8 +217,9 @@ def test_a_reindex_of_a_dead_process_goes_on_with_its_generation(postgres, weigh
                 "INSERT INTO generations (gallery_id, number, model_id) SELECT id, 2, %s FROM galleries", (second,)
             )
             (job_id,) = connection.execute(
-                "INSERT INTO jobs (id, kind, gallery_id, status, parameters) SELECT gen_random_uuid(), 'reindex',"
-                " gallery_id, 'running', jsonb_build_object('model_id', model_id, 'generation_id', id)"
+                "INSERT INTO jobs (id, kind, gallery_id, gallery_name, status, parameters)"
+                " SELECT gen_random_uuid(), 'reindex', gallery_id, 'default', 'running',"
+                " jsonb_build_object('model_id', model_id, 'generation_id', id)"
                 " FROM generations WHERE number = 2 RETURNING id"
             ).fetchone()
         with run_service(settings) as running:

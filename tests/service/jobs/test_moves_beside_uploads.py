@@ -259,8 +259,8 @@ def test_a_move_that_is_cancelled_while_its_process_is_dead_does_not_keep_its_ge
         connection.execute(
             "WITH made AS (INSERT INTO generations (gallery_id, number, model_id) SELECT id, 2, %s FROM galleries"
             " WHERE name = 'dead' RETURNING *), joined AS (UPDATE galleries SET joining = 2 WHERE name = 'dead')"
-            " INSERT INTO jobs (id, kind, gallery_id, status, cancel_requested, parameters)"
-            " SELECT gen_random_uuid(), 'reindex', gallery_id, 'running', true,"
+            " INSERT INTO jobs (id, kind, gallery_id, gallery_name, status, cancel_requested, parameters)"
+            " SELECT gen_random_uuid(), 'reindex', gallery_id, 'dead', 'running', true,"
             " jsonb_build_object('model_id', model_id, 'generation_id', id) FROM made",
             (models[1],),
         )

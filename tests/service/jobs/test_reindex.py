@@ -91,8 +91,8 @@ def test_a_job_of_a_dead_process_is_taken_up_again(postgres, left_behind: str, m
             upload(running, 1)
         with running.database() as connection:
             job_id = connection.execute(
-                "INSERT INTO jobs (id, kind, gallery_id, status) "
-                "SELECT gen_random_uuid(), 'reindex', id, 'running' FROM galleries RETURNING id"
+                "INSERT INTO jobs (id, kind, gallery_id, gallery_name, status) "
+                "SELECT gen_random_uuid(), 'reindex', id, name, 'running' FROM galleries RETURNING id"
             ).fetchone()[0]
             if left_behind == "doing by a dead worker":
                 connection.execute("SET search_path = procrastinate")
