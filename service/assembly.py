@@ -37,7 +37,10 @@ from service.idempotency import IdempotencyKeys
 from service.identities.editing import Editor
 from service.identities.proposals import Proposals
 from service.ingest.admission import Admission
+from service.ingest.describing import UploadDescriber
 from service.ingest.images import ImageLimits
+from service.ingest.leftovers import Leftovers
+from service.ingest.sweeping import Sweeper
 from service.ingest.uploads import Uploads
 from service.integrity.checks import Checker
 from service.integrity.repair import REPAIR, Repairs
@@ -156,19 +159,13 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
 
     frames = FrameStore(settings.folder("frames"))
     limits = ImageLimits(settings.min_frame_side, settings.max_frame_side, settings.max_pixels)
-    uploads = Uploads(
-        database,
-        frames,
-        models,
-        galleries,
-        metrics,
-        limits,
-        settings.frame_cap,
-        settings.decode_threads,
-    )
-    parts.callback(uploads.close)
-    in_background(sweep_once(uploads), "frame sweep", parts)
-    in_background(uploads.leftovers.keep_trying(), "frame files left", parts)
+    upload_describer = UploadDescriber(models, metrics, limits, settings.frame_cap, settings.decode_threads)
+    parts.callback(upload_describer.close)
+    sweeper = Sweeper(database, frames)
+    leftovers = Leftovers(sweeper.sweep)
+    uploads = Uploads(database, frames, leftovers, upload_describer, models, galleries, metrics)
+    in_background(sweep_once(sweeper), "frame sweep", parts)
+    in_background(leftovers.keep_trying(), "frame files left", parts)
 
     evidence = Evidence(database, frames, models, galleries, settings.frame_cap, settings.decode_threads)
     parts.callback(evidence.close)
@@ -177,8 +174,8 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
     parts.callback(describer.close)
     generations = reindex.Generations(database, galleries, describer)
     checker = Checker(database, frames, galleries, snapshots, describer)
-    repairs = Repairs(database, galleries, uploads, describer, checker)
-    deletions = Deletions(database, galleries, frames, uploads.sweep, always=DEFAULT_GALLERY, model_id=model.id)
+    repairs = Repairs(database, galleries, sweeper, describer, checker)
+    deletions = Deletions(database, galleries, frames, sweeper.sweep, always=DEFAULT_GALLERY, model_id=model.id)
     jobs = JobQueue(
         database,
         {
@@ -200,7 +197,7 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
     parts.push_async_callback(idempotency.close)
 
     log.info("service started", **described(model), device=device, data_dir=str(settings.data_dir))
-    search = Search(database, galleries, uploads, metrics, settings.max_rerank_top)
+    search = Search(database, galleries, upload_describer, metrics, settings.max_rerank_top)
     parts.callback(search.close)
     sheets = Sheets(database, frames, limits)
     parts.callback(sheets.close)

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from model.caution import caution
 from service.errors import DatabaseUnavailable
-from service.ingest.uploads import Uploads
+from service.ingest.sweeping import Sweeper
 from service.settings import Settings
 from service.store import galleries as gallery_store
 from service.store import keys
@@ -71,10 +71,10 @@ async def _watch(server: EmbeddedPostgres) -> None:
             log.error("embedded PostgreSQL cannot be started", error=str(error))
 
 
-async def sweep_once(uploads: Uploads) -> None:
+async def sweep_once(sweeper: Sweeper) -> None:
     """Remove files that killed uploads left, at a start."""
     try:
-        await uploads.sweep_all()
+        await sweeper.sweep_all()
     except DatabaseUnavailable as error:
         log.warning("left-over frame files are kept until the next start", error=str(error))
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from service.store.embedded import EmbeddedPostgres
 from tests.support import RunningService, empty_database, make_settings, reachable_folder, run_service
@@ -59,3 +60,11 @@ def fresh_service(postgres: EmbeddedPostgres) -> Iterator[RunningService]:
         run_service(make_settings(folder / "data", url)) as running,
     ):
         yield running
+
+
+@pytest.fixture(scope="module")
+def silent_service() -> Iterator[None]:
+    """The service under test logs from this process; what the runner of commands captures must be the command's."""
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+    yield
+    structlog.reset_defaults()

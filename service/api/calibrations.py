@@ -13,7 +13,7 @@ from service.api.calibration_schemas import (
     CalibrationRequest,
 )
 from service.api.creating import CreatingRoute
-from service.api.cursors import decode_cursor, encode_cursor
+from service.api.cursors import cut_page, decode_cursor, encode_cursor
 from service.api.dependencies import AdminKey, ReadKey, ServiceDep, single_valued
 from service.api.json_body import json_body, read_json
 from service.api.problems import problems
@@ -67,13 +67,12 @@ async def list_calibrations(
     async with service.database.reading() as connection:
         found = await store.list_page(connection, parameters.gallery, parameters.limit + 1, before)
         current = await store.find(connection, in_force.id) if in_force else None
-    page = found[: parameters.limit]
-    more = len(found) > len(page)
+    page, next_cursor = cut_page(found, parameters.limit, lambda one: encode_cursor(one.created_at, one.id))
     state = loaded.model_id, len(loaded.index)
     return CalibrationPage(
         current=CalibrationAnswer.of(current, *state) if current else None,
         items=[CalibrationAnswer.of(calibration, *state) for calibration in page],
-        next_cursor=encode_cursor(page[-1].created_at, page[-1].id) if more else None,
+        next_cursor=next_cursor,
     )
 
 

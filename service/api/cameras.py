@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
-from service.api.cursors import decode_number, encode_number
+from service.api.cursors import cut_page, decode_number, encode_number
 from service.api.dependencies import ReadKey, ServiceDep, WriteKey, single_valued
 from service.api.gallery_schemas import CameraAnswer, CameraFields, CameraPage
 from service.api.json_body import json_body, read_json
@@ -30,10 +30,10 @@ async def list_cameras(
     async with service.database.reading() as connection:
         gallery = await gallery_store.get(connection, parameters.gallery)
         found = await store.list_page(connection, gallery.id, parameters.limit + 1, after)
-    page = found[: parameters.limit]
+    page, next_cursor = cut_page(found, parameters.limit, lambda camera: encode_number(camera.id))
     return CameraPage(
         items=[CameraAnswer.of(camera) for camera in page],
-        next_cursor=encode_number(page[-1].id) if len(found) > len(page) else None,
+        next_cursor=next_cursor,
     )
 
 

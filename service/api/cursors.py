@@ -2,11 +2,21 @@
 
 import base64
 import uuid
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 from service.errors import FieldError, InvalidRequest
 
+T = TypeVar("T")
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def cut_page(found: Sequence[T], limit: int, cursor_of: Callable[[T], str]) -> tuple[Sequence[T], str | None]:
+    """The `limit` items that are shown, and the cursor after them if more were found: ask for one more than `limit`."""
+    page = found[:limit]
+    return page, cursor_of(page[-1]) if len(found) > len(page) else None
 
 
 def encode_cursor(created_at: datetime, identifier: uuid.UUID) -> str:

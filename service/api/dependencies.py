@@ -9,7 +9,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from service.api.values import REPEATABLE
 from service.errors import FieldError, Forbidden, InvalidRequest, RateLimited, Unauthorized
-from service.ingest.uploads import Owner
+from service.ingest.arriving import Owner
 from service.runtime import Service
 from service.store.keys import ApiKey, Scope
 

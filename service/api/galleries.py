@@ -9,7 +9,7 @@ from service import creation
 from service.api.admin_schemas import JobAnswer
 from service.api.conditional import IfMatch, check_unchanged, etag
 from service.api.creating import CreatingRoute
-from service.api.cursors import decode_number, encode_number
+from service.api.cursors import cut_page, decode_number, encode_number
 from service.api.dependencies import AdminKey, ReadKey, ServiceDep, WriteKey, single_valued
 from service.api.gallery_schemas import (
     GalleryAnswer,
@@ -73,10 +73,10 @@ async def list_galleries(
     after = decode_number(parameters.cursor) if parameters.cursor else None
     async with service.database.reading() as connection:
         found = await store.list_page(connection, parameters.limit + 1, after)
-    page = found[: parameters.limit]
+    page, next_cursor = cut_page(found, parameters.limit, lambda record: encode_number(record.id))
     return GalleryPage(
         items=[GalleryAnswer.of(record) for record in page],
-        next_cursor=encode_number(page[-1].id) if len(found) > len(page) else None,
+        next_cursor=next_cursor,
     )
 
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 
 from service.api.admin_schemas import AdminListParameters, GenerationAnswer, GenerationPage, JobAnswer
 from service.api.creating import CreatingRoute
-from service.api.cursors import decode_number, encode_number
+from service.api.cursors import cut_page, decode_number, encode_number
 from service.api.dependencies import AdminKey, ServiceDep, single_valued
 from service.api.problems import problems
 from service.errors import GenerationServing, NotFound
@@ -30,10 +30,10 @@ async def list_generations(
     before = decode_number(parameters.cursor) if parameters.cursor else None
     async with service.database.reading() as connection:
         found = await store.list_page(connection, parameters.gallery, parameters.limit + 1, before)
-    page = found[: parameters.limit]
+    page, next_cursor = cut_page(found, parameters.limit, lambda generation: encode_number(generation.id))
     return GenerationPage(
         items=[GenerationAnswer.of(generation) for generation in page],
-        next_cursor=encode_number(page[-1].id) if len(found) > len(page) else None,
+        next_cursor=next_cursor,
     )
 
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from service.api.conditional import IfMatch, etag, versions_in
 from service.api.creating import CreatingRoute
-from service.api.cursors import decode_cursor, decode_number, encode_cursor, encode_number
+from service.api.cursors import cut_page, decode_cursor, decode_number, encode_cursor, encode_number
 from service.api.dependencies import ReadKey, ServiceDep, WriteKey, single_valued
 from service.api.identity_schemas import (
     Appearance,
@@ -67,13 +67,13 @@ async def list_identities(
     """List a gallery's identities, newest first."""
     before = decode_cursor(parameters.cursor) if parameters.cursor is not None else None
     async with service.database.reading() as connection:
-        page = await identities.list_page(
+        found = await identities.list_page(
             connection, parameters.gallery, parameters.limit + 1, before, parameters.merged
         )
-    shown = page[: parameters.limit]
+    page, next_cursor = cut_page(found, parameters.limit, lambda stored: encode_cursor(stored.created_at, stored.id))
     return IdentityPage(
-        items=[Identity.of(stored) for stored in shown],
-        next_cursor=encode_cursor(shown[-1].created_at, shown[-1].id) if len(page) > len(shown) else None,
+        items=[Identity.of(stored) for stored in page],
+        next_cursor=next_cursor,
     )
 
 
@@ -214,13 +214,13 @@ async def list_history(
     """List who did what to an identity, newest first; also of one that was deleted since."""
     before = decode_number(parameters.cursor) if parameters.cursor is not None else None
     async with service.database.reading() as connection:
-        page = await identity_events.list_page(connection, identity_id, parameters.limit + 1, before)
-    if not page and before is None:
+        found = await identity_events.list_page(connection, identity_id, parameters.limit + 1, before)
+    if not found and before is None:
         raise NotFound(f"There is no identity {identity_id}, and there was none.")
-    shown = page[: parameters.limit]
+    page, next_cursor = cut_page(found, parameters.limit, lambda event: encode_number(event.id))
     return EventPage(
-        items=[Event.of(event) for event in shown],
-        next_cursor=encode_number(shown[-1].id) if len(page) > len(shown) else None,
+        items=[Event.of(event) for event in page],
+        next_cursor=next_cursor,
     )
 
 

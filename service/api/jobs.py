@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Response
 
 from service.api.admin_schemas import AdminListParameters, JobAnswer, JobPage
-from service.api.cursors import decode_cursor, encode_cursor
+from service.api.cursors import cut_page, decode_cursor, encode_cursor
 from service.api.dependencies import AdminKey, ReadKey, ServiceDep, single_valued
 from service.api.problems import problems
 from service.errors import JobFinished, JobIrrevocable, NotFound
@@ -24,11 +24,10 @@ async def list_jobs(
     before = decode_cursor(parameters.cursor) if parameters.cursor else None
     async with service.database.reading() as connection:
         found = await store.list_page(connection, parameters.gallery, parameters.limit + 1, before)
-    page = found[: parameters.limit]
-    more = len(found) > len(page)
+    page, next_cursor = cut_page(found, parameters.limit, lambda job: encode_cursor(job.created_at, job.id))
     return JobPage(
         items=[JobAnswer.of(job) for job in page],
-        next_cursor=encode_cursor(page[-1].created_at, page[-1].id) if more else None,
+        next_cursor=next_cursor,
     )
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from service.api.admin_schemas import CreatedKey, Key, KeyChange, KeyList, KeyListParameters, NewKey
 from service.api.conditional import IfMatch, check_unchanged, etag
 from service.api.creating import CreatingRoute
-from service.api.cursors import decode_cursor, encode_cursor
+from service.api.cursors import cut_page, decode_cursor, encode_cursor
 from service.api.dependencies import AdminKey, ServiceDep, single_valued
 from service.api.json_body import json_body, read_json
 from service.api.problems import problems
@@ -46,11 +46,11 @@ async def list_keys(
     before = decode_cursor(parameters.cursor) if parameters.cursor else None
     async with service.database.reading() as connection:
         found = await store.list_page(connection, parameters.limit + 1, before)
-        page = found[: parameters.limit]
+        page, next_cursor = cut_page(found, parameters.limit, lambda key: encode_cursor(key.created_at, key.id))
         used = await store.tracklets_of(connection, [key.id for key in page])
     return KeyList(
         items=[Key.of(key, used.get(key.id, 0)) for key in page],
-        next_cursor=encode_cursor(page[-1].created_at, page[-1].id) if len(found) > len(page) else None,
+        next_cursor=next_cursor,
     )
 
 

@@ -11,9 +11,9 @@ from service.api.batch_schemas import ManifestLine
 from service.api.metadata import check_metadata, upload_of
 from service.api.problems import field_errors
 from service.errors import FieldError, InvalidArchive, InvalidFrame, InvalidRequest, ServiceError, TooManyFrames
+from service.ingest.arriving import Owner
 from service.ingest.batches import Line, Outcome
 from service.ingest.tar_reading import TarReader
-from service.ingest.uploads import Owner
 from service.settings import Settings
 
 MANIFEST = "manifest.jsonl"

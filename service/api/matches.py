@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from service.api.creating import CreatingRoute
-from service.api.cursors import decode_cursor, encode_cursor
+from service.api.cursors import cut_page, decode_cursor, encode_cursor
 from service.api.dependencies import ReadKey, ServiceDep, WriteKey, single_valued
 from service.api.json_body import json_body, read_json
 from service.api.match_schemas import DecidedMatches, Match, MatchListParameters, MatchPage, NewMatch
@@ -54,11 +54,13 @@ async def list_matches(
     """List what was decided in a gallery, newest first."""
     before = decode_cursor(parameters.cursor) if parameters.cursor is not None else None
     async with service.database.reading() as connection:
-        page = await matches.list_page(connection, parameters.gallery, parameters.verdict, parameters.limit + 1, before)
-    shown = page[: parameters.limit]
+        found = await matches.list_page(
+            connection, parameters.gallery, parameters.verdict, parameters.limit + 1, before
+        )
+    page, next_cursor = cut_page(found, parameters.limit, lambda match: encode_cursor(match.at, match.id))
     return MatchPage(
-        items=[Match.of(match) for match in shown],
-        next_cursor=encode_cursor(shown[-1].at, shown[-1].id) if len(page) > len(shown) else None,
+        items=[Match.of(match) for match in page],
+        next_cursor=next_cursor,
     )
 
 

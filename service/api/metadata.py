@@ -6,7 +6,7 @@ from typing import Any
 
 from service.api.schemas import TrackletFields
 from service.errors import FieldError, InvalidRequest
-from service.ingest.uploads import Owner, Upload
+from service.ingest.arriving import Owner, Upload
 from service.settings import Settings
 
 

@@ -24,11 +24,12 @@ from service.api import (
 )
 
 ROUTERS = (
+    # First, since routes are tried one after another and this one is asked most.
+    search.router,
     tracklets.router,
     batch.router,
     changes.router,
     evidence.router,
-    search.router,
     galleries.router,
     cameras.router,
     identities.router,

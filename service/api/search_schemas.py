@@ -19,8 +19,9 @@ from service.api.schemas import thumbnail_url
 from service.api.served_model import Model
 from service.api.values import LONGEST_SECONDS, Cursor, GalleryName, Moment, Schema, Text, json_labels, labels_as_text
 from service.gallery.filters import Sighting
+from service.gallery.options import SearchOptions
 from service.gallery.queries import Combine
-from service.gallery.ranking import PAGE_PLACES, Answer, RankedTracklet, SearchOptions
+from service.gallery.ranking import PAGE_PLACES, Answer, RankedTracklet
 from service.gallery.reranking import Reranked, RerankOptions
 from service.gallery.times import microseconds
 

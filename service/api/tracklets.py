@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from service.api.conditional import IfMatch, IfNoneMatch, etag, still_good, versions_in
 from service.api.creating import CreatingRoute
-from service.api.cursors import decode_cursor, encode_cursor
+from service.api.cursors import cut_page, decode_cursor, encode_cursor
 from service.api.dependencies import ReadKey, ServiceDep, WriteKey, owner_of, single_valued
 from service.api.identity_schemas import TrackletChange
 from service.api.json_body import json_body, read_json
@@ -94,12 +94,11 @@ async def list_tracklets(
     """List a gallery's tracklets, newest first."""
     before = decode_cursor(parameters.cursor) if parameters.cursor is not None else None
     async with service.database.reading() as connection:
-        page = await store.list_page(connection, parameters.gallery, parameters.limit + 1, before)
-    shown = page[: parameters.limit]
-    more = len(page) > parameters.limit
+        found = await store.list_page(connection, parameters.gallery, parameters.limit + 1, before)
+    page, next_cursor = cut_page(found, parameters.limit, lambda stored: encode_cursor(stored.created_at, stored.id))
     return TrackletPage(
-        items=[Tracklet.of(stored, service.settings.min_purity) for stored in shown],
-        next_cursor=encode_cursor(shown[-1].created_at, shown[-1].id) if more else None,
+        items=[Tracklet.of(stored, service.settings.min_purity) for stored in page],
+        next_cursor=next_cursor,
     )
 
 

@@ -13,8 +13,9 @@ from service.store import calibrations as store
 from service.store.calibrations import Calibration
 
 if TYPE_CHECKING:
-    from service.gallery.index import Question
-    from service.gallery.ranking import Answer, SearchOptions
+    from service.gallery.options import SearchOptions
+    from service.gallery.questions import Question
+    from service.gallery.ranking import Answer
     from service.gallery.served import Loaded
 
 Decision = Literal["match", "possible", "no match"]

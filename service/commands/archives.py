@@ -31,8 +31,8 @@ def pack(
 
     from model.clips import spread_evenly
     from model.data.folder import FolderError, read_folder
-    from service.tar_writing import Archive, PackedTracklet
-    from service.upload_sources import FRAMES_PER_TRACKLET
+    from service.client.archives import Archive, PackedTracklet
+    from service.commands.upload_sources import FRAMES_PER_TRACKLET
 
     try:
         data = read_folder(folder)

@@ -118,9 +118,9 @@ def delete(calibration: CalibrationId, url: Url = LOCAL_URL, api_key: ApiKey = N
 
 def _store(client: "TfclipClient", root: Path, gallery: str | None) -> None:
     from model.data.folder import FolderError, read_folder
+    from service.client.uploading import UploadSummary
     from service.commands.ingest import upload_with_progress
-    from service.upload import UploadSummary
-    from service.upload_sources import folder_uploads
+    from service.commands.upload_sources import folder_uploads
 
     try:
         data = read_folder(root)

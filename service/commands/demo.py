@@ -42,7 +42,7 @@ def demo(
     """Start a service, store a scene of people drawn by code, and search it. Nothing is downloaded, nothing is kept."""
     from service.client import TfclipClient
     from service.client.errors import ClientError
-    from service.demo import DemoError, run_demo, show
+    from service.commands.demo_run import DemoError, run_demo, show
 
     with _own_folder() as folder, _running_service(folder) as (service, url, key), TfclipClient(url, key) as client:
         _wait_until_ready(service, client, folder / "service.log")

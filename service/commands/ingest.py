@@ -12,7 +12,7 @@ from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Gallery, Url,
 
 if TYPE_CHECKING:
     from service.client import TfclipClient
-    from service.upload import Upload, UploadSummary
+    from service.client.uploading import Upload, UploadSummary
 
 Workers = Annotated[int, typer.Option(min=1, max=64, help="Uploads under way at a time.")]
 _SHOWN_FAILURES = 10
@@ -37,8 +37,8 @@ def ingest_folder(
 ) -> None:
     """Store a folder data set. Running it again stores nothing twice: the external id is IDENTITY/CAMERA/TRACKLET."""
     from model.data.folder import FolderError, read_folder
-    from service.upload import UploadSummary
-    from service.upload_sources import folder_uploads
+    from service.client.uploading import UploadSummary
+    from service.commands.upload_sources import folder_uploads
 
     try:
         data = read_folder(root)
@@ -69,10 +69,10 @@ def ingest_video(
     as_json: AsJson = False,
 ) -> None:
     """Cut each track of a video into a tracklet and store it. The external id is CAMERA/VIDEO FILE NAME/TRACK."""
+    from service.client.uploading import UploadSummary
+    from service.commands.upload_sources import FRAMES_PER_TRACKLET, video_uploads
     from service.ingest.tracks import TracksError, read_tracks
     from service.ingest.video import CutOptions, VideoError
-    from service.upload import UploadSummary
-    from service.upload_sources import FRAMES_PER_TRACKLET, video_uploads
 
     options = CutOptions(min_frames, FRAMES_PER_TRACKLET, fps, parse_time(start))
     summary = UploadSummary()
@@ -103,7 +103,7 @@ def upload_with_progress(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from service.client.errors import UnreachableError
-    from service.upload import upload_all
+    from service.client.uploading import upload_all
 
     client.ready()  # A service that is not there is told at once, not after the patience of the uploads.
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
-from service.gallery.index import GalleryIndex, Hit, Question
+from service.gallery.index import GalleryIndex
+from service.gallery.questions import Hit, Question
 
 BATCH_QUESTIONS = 32
 """Questions answered in one pass at most."""

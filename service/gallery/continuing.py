@@ -9,13 +9,10 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import fields
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from service.errors import CursorExpired, FieldError, InvalidRequest
-from service.gallery.index import Hit, Question
-
-if TYPE_CHECKING:
-    from service.gallery.ranking import SearchOptions
+from service.gallery.options import SearchOptions
+from service.gallery.questions import Hit, Question
 
 _LAYOUT = struct.Struct(">d16sIq16s")  # score, id, rank, generation, mark
 _CHECK_BYTES = 4
@@ -23,7 +20,7 @@ _FREE = ("k", "cursor")
 """Options that may differ from page to page."""
 
 
-def mark_of(question: Question, options: "SearchOptions") -> bytes:
+def mark_of(question: Question, options: SearchOptions) -> bytes:
     """What tells one ranking from another: the vectors, who must not answer, and every option but the page's size."""
     named = {option.name: getattr(options, option.name) for option in fields(options) if option.name not in _FREE}
     named["barred"] = question.without | ({question.exclude} if question.exclude else set())

@@ -128,4 +128,4 @@ class Follower:
             self._galleries.refresh_soon(served)
         self._galleries.renewer.renew_soon(served, gallery)
         if self._galleries.clock() - served.saved_at > self._snapshot_seconds:
-            self._galleries.save_soon(served)
+            self._galleries.saver.save_soon(served)

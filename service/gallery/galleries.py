@@ -13,18 +13,18 @@ import structlog
 from service.calibration.answers import ServedCalibrations
 from service.errors import DatabaseUnavailable, IndexNotReady, NotFound
 from service.gallery.batching import SearchBatcher
-from service.gallery.building import IndexLoader, IndexOutOfStep, ModelGone, TooEarly
+from service.gallery.building import IndexLoader, IndexOutOfStep, TooEarly
 from service.gallery.filters import NO_RULES
 from service.gallery.index import GalleryIndex
+from service.gallery.loading import GalleryLoader
 from service.gallery.recall import RecallMonitor
 from service.gallery.renewing import Renewer
+from service.gallery.saving import Saver
 from service.gallery.served import Loaded, ServedGallery
 from service.gallery.snapshot_folder import SnapshotFolder
-from service.store import cameras as camera_store
 from service.store import galleries as store
 from service.store.cameras import Rules
 from service.store.database import Database
-from service.store.galleries import Gallery
 
 log = structlog.get_logger(__name__)
 
@@ -69,6 +69,8 @@ class Galleries:
         self._opening: dict[str, asyncio.Task[ServedGallery]] = {}
         self._threads = ThreadPoolExecutor(_SEARCH_THREADS, thread_name_prefix="search")
         self.renewer = Renewer(self._loader, self._as_loaded, clock)
+        self._gallery_loader = GalleryLoader(database, snapshots, self._loader, self._as_loaded, clock)
+        self.saver = Saver(snapshots, self._is_served, clock)
 
     async def close(self) -> None:
         """Save what changed since the last snapshots."""
@@ -80,11 +82,7 @@ class Galleries:
         await asyncio.gather(*tasks, return_exceptions=True)
         for served in self._served.values():
             try:
-                # One that is being written may lack the latest changes.
-                for _ in range(2):
-                    if served.saving:
-                        await served.saving
-                    self.save_soon(served)
+                await self.saver.finish(served)
             except Exception as error:
                 log.error("snapshot could not be written", gallery=served.name, error=repr(error))
         self._threads.shutdown(wait=True)
@@ -222,7 +220,7 @@ class Galleries:
 
     def let_go(self, served: ServedGallery) -> None:
         """A gallery that was deleted leaves memory, and its snapshot the disk."""
-        if self._served.get(served.name) is served:
+        if self._is_served(served):
             del self._served[served.name]
             self._known = None if self._known is None else self._known - {served.name}
         self._snapshots.forget(served.id, served.loaded.generation)
@@ -240,25 +238,6 @@ class Galleries:
         if served.refreshing is None or served.refreshing.done():
             served.refreshing = asyncio.create_task(self._refresh_quietly(served), name="gallery refresh")
 
-    def save_soon(self, served: ServedGallery) -> None:
-        """Write a snapshot in the background if the index changed since the last one; searches and writes go on."""
-        idle = served.saving is None or served.saving.done()
-        if idle and served.saved != served.index.applied and not served.writing.locked():
-            frozen, loaded, replaced = served.index.freeze(), served.loaded, served.replaced
-            served.saved_at = self.clock()
-
-            async def save() -> None:
-                done = await asyncio.to_thread(
-                    self._snapshots.save, frozen, served.id, loaded.generation, loaded.model_id
-                )
-                if done and served.replaced == replaced and self._served.get(served.name) is served:
-                    served.saved = frozen.applied
-                elif done:
-                    # Switched, rebuilt or deleted meanwhile: nobody needs what was written.
-                    await asyncio.to_thread(self._snapshots.forget, served.id, loaded.generation)
-
-            served.saving = asyncio.create_task(save(), name="gallery snapshot")
-
     async def refresh(self, served: ServedGallery, until: int | None = None) -> None:
         """Bring the gallery up to date: its changes, and another generation if one serves by now.
 
@@ -270,28 +249,10 @@ class Galleries:
             DatabaseUnavailable: PostgreSQL does not answer.
         """
         try:
-            await self._refresh(served, until)
+            await self._gallery_loader.refresh(served, until)
         except NotFound:
             self.let_go(served)
             raise
-
-    async def _refresh(self, served: ServedGallery, until: int | None) -> None:
-        async with served.writing:
-            loaded = served.loaded
-            if until is not None and loaded.index.applied >= until:
-                return
-            try:
-                gallery, looked_at = await self._loader.advance(loaded.index, served.id, loaded.model_id)
-                if gallery.generation == loaded.generation:
-                    await self._renew_rules(served, gallery)
-                    served.current_at = looked_at
-                    return
-            except ModelGone:
-                pass
-            except IndexOutOfStep as error:
-                # Its snapshot may be whole all the same: if it is not, loading it finds that out.
-                log.error("index thrown away, loading it again", gallery=served.name, reason=str(error))
-            await self._load_again(served)
 
     async def _get(self, name: str) -> ServedGallery:
         served = self._served.get(name)
@@ -311,24 +272,6 @@ class Galleries:
                 f"The index of gallery {name} is being loaded, or may lack the latest changes."
             ) from error
 
-    async def _load_again(self, served: ServedGallery) -> None:
-        """Another process switched the generation, or the index is of no use: load what serves, then answer from it."""
-        before = served.loaded.generation
-        found = await self._loader.load_serving(served.id)
-        await self._renew_rules(served, found.gallery)
-        served.loaded = self._as_loaded(found.index, found.gallery.generation, found.gallery.model_id)
-        served.current_at = found.looked_at
-        served.saved = -1
-        served.replaced += 1
-        if before != found.gallery.generation:
-            await asyncio.to_thread(self._snapshots.forget, served.id, before)
-            log.info("gallery switched elsewhere", gallery=served.name, generation=found.gallery.generation)
-
-    async def _renew_rules(self, served: ServedGallery, gallery: Gallery) -> None:
-        if served.rules.version != gallery.rules:
-            async with self._database.reading() as connection:
-                served.rules = await camera_store.rules(connection, served.id)
-
     async def _refresh_quietly(self, served: ServedGallery) -> None:
         try:
             await self.refresh(served)
@@ -340,26 +283,7 @@ class Galleries:
             log.error("index could not follow the database", gallery=served.name, error=repr(error))
 
     async def _open(self, name: str) -> ServedGallery:
-        async with self._database.reading() as connection:
-            gallery = await store.find(connection, name)
-        if gallery is None:
-            raise NotFound(f"There is no gallery {name!r}; the first upload that names it makes it.")
-        began = self.clock()
-        found = await self._loader.load_serving(gallery.id)
-        loaded = self._as_loaded(found.index, found.gallery.generation, found.gallery.model_id)
-        saved_at = self.clock() if found.from_snapshot else float("-inf")
-        async with self._database.reading() as connection:
-            rules = await camera_store.rules(connection, gallery.id)
-        served = ServedGallery(gallery.id, name, loaded, found.looked_at, rules, saved=found.saved, saved_at=saved_at)
-        self._served[name] = served
-        log.info(
-            "gallery loaded",
-            gallery=name,
-            generation=loaded.generation,
-            tracklets=len(found.index),
-            source="snapshot" if found.from_snapshot else "database",
-            seconds=round(self.clock() - began, 3),
-        )
+        served = self._served[name] = await self._gallery_loader.open(name)
         return served
 
     def _opened(self, name: str, task: asyncio.Task[ServedGallery]) -> None:
@@ -369,3 +293,6 @@ class Galleries:
 
     def _as_loaded(self, index: GalleryIndex, generation: int, model_id: str) -> Loaded:
         return Loaded(index, generation, model_id, SearchBatcher(index, self._threads, self._on_batch), self._recall)
+
+    def _is_served(self, served: ServedGallery) -> bool:
+        return self._served.get(served.name) is served

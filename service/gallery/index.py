@@ -19,6 +19,7 @@ from service.gallery.columns import Columns, grown
 from service.gallery.filters import Filters, Sighting
 from service.gallery.masks import passing
 from service.gallery.proposing import Mask, at_least, propose
+from service.gallery.questions import NO_FILTERS, Hit, Question
 from service.gallery.rows import Rows, RowType
 from service.gallery.scanning import Scan, scan
 from service.gallery.scoring import contenders, scores_of, unit_rows
@@ -26,44 +27,6 @@ from service.store.changes import IndexRow
 
 MARGIN = 32
 """Rows proposed beyond the k asked for."""
-
-_ANY = Filters()
-
-
-@dataclass(frozen=True)
-class Hit:
-    """One row of an answer; `score` is the cosine similarity."""
-
-    tracklet_id: uuid.UUID
-    score: float
-
-
-@dataclass(frozen=True, eq=False)
-class Question:
-    """What to rank.
-
-    Attributes:
-        query: (D,) float32, any positive length; or (M, D), and the score of a row is the highest of its cosines.
-        k: rows wanted.
-        filters: which rows may answer.
-        exclude: a tracklet that must not answer, such as the query itself.
-        without: further tracklets that must not answer.
-        after: the answer begins after this place of the ranking.
-        best_of_identity: of each identity only the best row that passes answers; rows without one stand for themselves.
-    """
-
-    query: NDArray[np.float32]
-    k: int
-    filters: Filters = _ANY
-    exclude: uuid.UUID | None = None
-    without: frozenset[uuid.UUID] = frozenset()
-    after: Hit | None = None
-    best_of_identity: bool = False
-
-    @property
-    def plain(self) -> bool:
-        """Whether blocks can propose the answer; any other question costs a pass of its own over every row."""
-        return self.query.ndim == 1 and not self.without and self.after is None and not self.best_of_identity
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,7 +220,7 @@ class GalleryIndex:
         self, query: NDArray[np.float32], k: int, filters: Filters | None = None, exclude: uuid.UUID | None = None
     ) -> list[Hit]:
         """The k best rows that pass, by (-score, tracklet id); see `search_many`."""
-        return self.search_many([Question(query, k, filters or _ANY, exclude)])[0]
+        return self.search_many([Question(query, k, filters or NO_FILTERS, exclude)])[0]
 
     def search_many(self, questions: Sequence[Question]) -> list[list[Hit]]:
         """Answer questions in as few passes over the rows as can be, each as if it were alone.
@@ -287,7 +250,7 @@ class GalleryIndex:
         masks: dict[Filters, Mask] = {}
         for one in questions:
             if one.filters not in masks:
-                allowed = alive if one.filters == _ANY else alive & passing(self._columns, one.filters, count)
+                allowed = alive if one.filters == NO_FILTERS else alive & passing(self._columns, one.filters, count)
                 masks[one.filters] = Mask(allowed)
         asked = [masks[one.filters] for one in questions]
         proposals = propose(self._rows, units, asked, [one.k + MARGIN for one in questions])
@@ -311,7 +274,7 @@ class GalleryIndex:
         queries, count = unit_rows(np.atleast_2d(one.query)), self._count
         barred = [self._numbers.get(key, -1) for key in one.without | ({one.exclude} if one.exclude else set())]
         allowed = self._alive[:count].copy()
-        if one.filters != _ANY:
+        if one.filters != NO_FILTERS:
             allowed &= passing(self._columns, one.filters, count)
         allowed[[number for number in barred if 0 <= number < count]] = False
         # Copied: one pass must not see an identity change.

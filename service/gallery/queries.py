@@ -11,7 +11,7 @@ from service.errors import InvalidFrame, InvalidRequest, NotFound
 from service.gallery.galleries import Galleries
 from service.gallery.scoring import cosine_scores, unit_rows
 from service.gallery.served import Loaded
-from service.ingest.uploads import Uploads
+from service.ingest.describing import UploadDescriber
 
 Combine = Literal["mean", "max"]
 
@@ -22,9 +22,9 @@ NEGATIVE_WEIGHT = 0.2
 class Queries:
     """Finds the vectors of questions, and the index that they are for."""
 
-    def __init__(self, galleries: Galleries, uploads: Uploads) -> None:
+    def __init__(self, galleries: Galleries, describer: UploadDescriber) -> None:
         self._galleries = galleries
-        self._uploads = uploads
+        self._describer = describer
 
     async def stored(self, gallery: str, tracklet_ids: Sequence[uuid.UUID]) -> tuple[Loaded, NDArray[np.float32]]:
         """The gallery, current, and the unit vectors (N, D) of these tracklets of it.
@@ -66,7 +66,7 @@ class Queries:
         self, frames: Sequence[bytes], number: int, model_id: str, frame_cap: int | None
     ) -> NDArray[np.float32]:
         try:
-            return (await self._uploads.describe(frames, model_id, frame_cap))[1]
+            return (await self._describer.describe(frames, model_id, frame_cap))[1]
         except InvalidFrame as error:
             raise InvalidFrame(f"Of the other tracklet: {error.detail}") if number else error from None
 

@@ -11,8 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import structlog
 
-from service.gallery.index import Frozen, GalleryIndex, Hit, Question
+from service.gallery.index import Frozen, GalleryIndex
 from service.gallery.masks import passing
+from service.gallery.questions import Hit, Question
 from service.gallery.scoring import cosine_scores, unit_rows
 
 log = structlog.get_logger(__name__)

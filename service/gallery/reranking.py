@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from model.retrieval import CosineDistances, expanded_queries, k_reciprocal_distances
-from service.gallery.index import GalleryIndex, Hit
+from service.gallery.index import GalleryIndex
+from service.gallery.questions import Hit
 from service.gallery.scoring import unit_rows
 
 DEFAULT_TOP = 200

@@ -4,7 +4,8 @@ import asyncio
 from dataclasses import dataclass, field
 
 from service.gallery.batching import SearchBatcher
-from service.gallery.index import GalleryIndex, Hit, Question
+from service.gallery.index import GalleryIndex
+from service.gallery.questions import Hit, Question
 from service.gallery.recall import RecallMonitor
 from service.store.cameras import Rules
 

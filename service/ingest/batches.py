@@ -11,8 +11,9 @@ import structlog
 
 from service.client.retries import RetryPolicy
 from service.errors import BodyTooLarge, InvalidArchive, InvalidFrame, ServiceError, Unavailable
+from service.ingest.arriving import Upload
 from service.ingest.tar_reading import Member, TarReader
-from service.ingest.uploads import Upload, Uploads
+from service.ingest.uploads import Uploads
 
 log = structlog.get_logger(__name__)
 

@@ -3,159 +3,54 @@
 import asyncio
 import uuid
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-import numpy as np
-import structlog
-import torch
-from numpy.typing import NDArray
 from psycopg.errors import DeadlockDetected
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from model.purity import find_purity
 from service import creation
 from service.disk import full_disk_told
-from service.embedding.batcher import TrackletDescriptors
 from service.embedding.models import Models
-from service.errors import ExternalIdConflict, GalleryDeleting, GalleryMoved, ModelConflict, NotFound
-from service.evidence.purity import rounded_purity
+from service.errors import ExternalIdConflict, GalleryDeleting, GalleryMoved, NotFound
 from service.gallery.galleries import Galleries
-from service.ingest.frames import Frames, check_frames, digest_of, prepare_frames
-from service.ingest.given import GivenDescriptor
-from service.ingest.images import ImageLimits
+from service.ingest.arriving import Owner, Upload
+from service.ingest.describing import Described, UploadDescriber
+from service.ingest.frames import Frames
 from service.ingest.leftovers import Leftovers
 from service.metrics import Metrics
+from service.store import frame_locks, keys, tracklet_writing
 from service.store import galleries as gallery_store
-from service.store import integrity as integrity_store
-from service.store import keys
 from service.store import tracklets as store
 from service.store.database import Database
 from service.store.frames import FrameStore
 from service.store.galleries import Gallery
-from service.store.tracklets import NewTracklet, StoredTracklet
+from service.store.tracklet_writing import NewTracklet
+from service.store.tracklets import StoredTracklet
 
-log = structlog.get_logger(__name__)
-
-_FILES_AT_ONCE = 5000
 _TRIES = 3
 
 
-@dataclass(frozen=True)
-class Owner:
-    """The key that sends a tracklet, and how many it may store; None where there is no key or no limit."""
-
-    key_id: uuid.UUID | None = None
-    quota: int | None = None
-
-
-@dataclass(frozen=True)
-class Upload:
-    """What is known of a tracklet when it arrives, already validated."""
-
-    gallery: str
-    camera: str
-    external_id: str | None
-    identity: str | None
-    started_at: datetime | None
-    ended_at: datetime | None
-    labels: dict[str, Any]
-    uploaded_by: str
-    owner: Owner = Owner()
-    descriptor: GivenDescriptor | None = None
-
-    def digest(self, contents: Sequence[bytes]) -> bytes:
-        """What names the tracklet's content: its frames, or where it has none its descriptor."""
-        return digest_of(contents) if contents or self.descriptor is None else self.descriptor.digest
-
-
-@dataclass(frozen=True)
-class _Described:
-    """The frames of an upload, and what models make of them: a descriptor of each model, (D,) float32, and purity.
-
-    At most `frame_cap` frames were embedded.
-    """
-
-    frames: Frames
-    vectors: dict[str, NDArray[np.float32]]
-    purity: float | None
-    frame_cap: int
-
-
 class Uploads:
-    """Stores and deletes tracklets, and describes frames that are not stored.
-
-    Attributes:
-        leftovers: files of deletions and of failed uploads.
-    """
+    """Stores and deletes tracklets."""
 
     def __init__(
         self,
         database: Database,
         frame_store: FrameStore,
+        leftovers: Leftovers,
+        describer: UploadDescriber,
         models: Models,
         galleries: Galleries,
         metrics: Metrics,
-        limits: ImageLimits,
-        frame_cap: int,
-        decode_threads: int,
     ) -> None:
         self._database = database
         self._frame_store = frame_store
+        self._leftovers = leftovers
+        self._describer = describer
         self._models = models
         self._galleries = galleries
         self._metrics = metrics
-        self._limits = limits
-        self._frame_cap = frame_cap
-        self.leftovers = Leftovers(self.sweep)
-        # One core each: frames are small, and threads that torch would add only wait for one another, busily.
-        self._threads = ThreadPoolExecutor(
-            decode_threads, thread_name_prefix="decode", initializer=torch.set_num_threads, initargs=(1,)
-        )
-
-    def close(self) -> None:
-        """Stop the decoding threads."""
-        self._threads.shutdown(wait=True)
-
-    async def describe(
-        self, contents: Sequence[bytes], model_id: str, frame_cap: int | None = None
-    ) -> tuple[Frames, NDArray[np.float32]]:
-        """Check frames and describe them as one tracklet.
-
-        Args:
-            frame_cap: frames that are embedded, as the gallery says; None: as the setting does.
-
-        Returns:
-            The frames, and the descriptor: (D,) float32, not normalised.
-
-        Raises:
-            InvalidFrame, QueueFull, ModelConflict.
-        """
-        frames, found = await self._describe(contents, model_id, frame_cap)
-        return frames, found.descriptor
-
-    async def _describe(
-        self, contents: Sequence[bytes], model_id: str, frame_cap: int | None
-    ) -> tuple[Frames, TrackletDescriptors]:
-        self._metrics.upload_bytes.observe(sum(len(content) for content in contents))
-        batcher = await self._models.get(model_id)
-        backend = batcher.backend
-        with self._metrics.stage("decode"):
-            frames = await asyncio.get_running_loop().run_in_executor(
-                self._threads,
-                prepare_frames,
-                contents,
-                self._limits,
-                backend.image,
-                backend.clip_length,
-                frame_cap or self._frame_cap,
-            )
-        with self._metrics.stage("embed"):
-            found = await batcher.embed_frames(frames.clips)
-        return frames, found
 
     async def add(self, upload: Upload, contents: Sequence[bytes]) -> tuple[StoredTracklet, str, bool]:
         """Store a tracklet; without frames only where its descriptor is given.
@@ -178,12 +73,14 @@ class Uploads:
         if existing is not None:
             return existing, gallery.model_id, existing.id == identifier
         await self._check_quota(upload.owner)
-        described = await self._describe_first(upload, contents, gallery)
+        described = await self._describer.describe_upload(upload, contents, gallery)
         while True:
             if upload.descriptor is not None:
                 upload.descriptor.vector_for(gallery)
             for missing in gallery.models - described.vectors.keys():
-                described.vectors[missing] = await self._describe_too(contents, gallery, missing, described.frame_cap)
+                described.vectors[missing] = await self._describer.describe_by_another(
+                    contents, gallery, missing, described.frame_cap
+                )
             try:
                 return await self._store(upload, contents, gallery, identifier, described)
             except GalleryMoved:
@@ -191,52 +88,13 @@ class Uploads:
                 async with self._database.reading() as connection:
                     gallery = await gallery_store.get_state(connection, gallery.id)
 
-    async def _describe_first(self, upload: Upload, contents: Sequence[bytes], gallery: Gallery) -> _Described:
-        """Describe an upload by the gallery's model, or take the descriptor that it brings."""
-        # The cap that it is described with is written down with it, whatever the gallery says by then.
-        cap = gallery.frame_cap or self._frame_cap
-        if upload.descriptor is None:
-            frames, found = await self._describe(contents, gallery.model_id, gallery.frame_cap)
-            purity = await self._purity(found.frames[: frames.embedded])
-            return _Described(frames, {gallery.model_id: found.descriptor}, purity, cap)
-        vector = upload.descriptor.vector_for(gallery)
-        frames = await asyncio.get_running_loop().run_in_executor(
-            self._threads, check_frames, contents, self._limits, upload.digest(contents)
-        )
-        return _Described(frames, {gallery.model_id: vector}, None, cap)
-
-    async def _describe_too(
-        self, contents: Sequence[bytes], gallery: Gallery, model_id: str, frame_cap: int
-    ) -> NDArray[np.float32]:
-        """Describe an upload by one more model: that of a generation that is joining, or has begun to serve since."""
-        if not contents:
-            raise ModelConflict(
-                f"Gallery {gallery.name} is moving to model {model_id}, and the tracklet has no frames to describe by "
-                "it, so nothing was stored. Send it when the job that moves the gallery has ended."
-            )
-        try:
-            # Frames are prepared anew: models differ in how.
-            _, vector = await self.describe(contents, model_id, frame_cap)
-        except ModelConflict as error:
-            raise ModelConflict(
-                f"Gallery {gallery.name} is moving to model {model_id}, which this service cannot load, so nothing was "
-                f"stored. {error} Or cancel the job that moves the gallery, and send the tracklet again."
-            ) from error
-        return vector
-
-    async def _purity(self, frames: NDArray[np.float32]) -> float | None:
-        """How far the frames are of one person, (N, D) their descriptors; None: too few to tell."""
-        # Microseconds for a few frames and milliseconds for many, which would be the event loop's.
-        judged = await asyncio.to_thread(find_purity, frames)
-        return None if judged is None else rounded_purity(judged)
-
     async def _store(
         self,
         upload: Upload,
         contents: Sequence[bytes],
         gallery: Gallery,
         identifier: uuid.UUID,
-        described: _Described,
+        described: Described,
     ) -> tuple[StoredTracklet, str, bool]:
         new = NewTracklet(
             id=identifier,
@@ -278,56 +136,11 @@ class Uploads:
         # What is in a gallery that is being deleted is gone already.
         with suppress(GalleryDeleting):
             async with self._database.changing() as connection:
-                deleted = await store.remove(connection, tracklet_id, done_by)
+                deleted = await tracklet_writing.remove(connection, tracklet_id, done_by)
         if deleted is None:
             raise NotFound(f"There is no tracklet {tracklet_id}.")
         await self._galleries.catch_up(deleted.gallery, deleted.change)
-        await self.leftovers.remove(deleted.gallery_id, deleted.gallery, deleted.frames)
-
-    async def sweep(self, gallery_id: int, gallery: str, digests: Sequence[bytes]) -> int:
-        """Remove those files among `digests` that no tracklet refers to; returns how many there were."""
-        # It waits for whoever writes files, so it leaves connections to searches.
-        async with self._database.changing() as connection:
-            await store.lock_frames_exclusively(connection, gallery_id)
-            orphans = await store.unreferenced(connection, gallery_id, digests)
-            return await asyncio.to_thread(self._frame_store.remove, gallery, orphans)
-
-    async def sweep_all(self) -> None:
-        """Remove what uploads that were killed half-way left on disk.
-
-        Files of a gallery in which frame rows are wrong are left: they may be those that the rows should name.
-        """
-        await asyncio.to_thread(self._frame_store.discard_incoming)
-        async with self._database.transaction() as connection:
-            present = await gallery_store.list_all(connection)
-        for gallery in present:
-            orphans = await self._orphans(gallery)
-            if not orphans:
-                continue
-            async with self._database.reading() as connection:
-                wrong = await integrity_store.with_wrong_frame_rows(connection, gallery.id)
-            if wrong:
-                log.error(
-                    "frame files without a tracklet are left, since frame rows are wrong; tfclip integrity names them",
-                    gallery=gallery.name,
-                    files=len(orphans),
-                    tracklets=len(wrong),
-                )
-                continue
-            removed = 0
-            for start in range(0, len(orphans), _FILES_AT_ONCE):
-                removed += await self.sweep(gallery.id, gallery.name, orphans[start : start + _FILES_AT_ONCE])
-            if removed:
-                log.warning("frame files without a tracklet removed", gallery=gallery.name, files=removed)
-
-    async def _orphans(self, gallery: Gallery) -> list[bytes]:
-        """Files of the gallery that no row names, or none yet: nobody is locked out for it."""
-        digests = await asyncio.to_thread(self._frame_store.digests, gallery.name)
-        orphans = []
-        async with self._database.reading() as connection:
-            for start in range(0, len(digests), _FILES_AT_ONCE):
-                orphans += await store.unreferenced(connection, gallery.id, digests[start : start + _FILES_AT_ONCE])
-        return orphans
+        await self._leftovers.remove(deleted.gallery_id, deleted.gallery, deleted.frames)
 
     async def _existing(
         self, upload: Upload, contents: Sequence[bytes], identifier: uuid.UUID
@@ -371,21 +184,21 @@ class Uploads:
                     if tries == _TRIES or not isinstance(error.orig, DeadlockDetected):
                         raise
         except BaseException:
-            await self.leftovers.remove(gallery.id, gallery.name, frames.contents)
+            await self._leftovers.remove(gallery.id, gallery.name, frames.contents)
             raise
 
     async def _commit_once(
         self, gallery: Gallery, new: NewTracklet, frames: Frames, quota: int | None
     ) -> tuple[int, datetime, str | None]:
         async with self._database.changing() as connection:
-            await store.lock_frames_shared(connection, gallery.id)
-            await store.refuse_deleting(connection, gallery.id)
+            await frame_locks.lock_frames_shared(connection, gallery.id)
+            await frame_locks.refuse_deleting(connection, gallery.id)
             with self._metrics.stage("store"), full_disk_told("frames/"):
                 await asyncio.to_thread(self._frame_store.write, gallery.name, frames.contents)
             with self._metrics.stage("commit"):
                 if new.key_id is not None and quota is not None:
                     await keys.check_quota(connection, new.key_id, quota, lock=True)
-                stored = await store.store(connection, gallery.id, new)
+                stored = await tracklet_writing.store(connection, gallery.id, new)
                 await connection.commit()
             return stored
 

@@ -21,9 +21,9 @@ from service.integrity.report import Report, this_process
 from service.jobs.describing import Describer
 from service.store import changes as change_store
 from service.store import descriptors as descriptor_store
+from service.store import frame_locks
 from service.store import galleries as gallery_store
 from service.store import integrity as store
-from service.store import tracklets as tracklet_store
 from service.store.changes import IndexRow
 from service.store.database import Database
 from service.store.frames import FrameStore
@@ -222,14 +222,14 @@ class Checker:
         async with self._database.reading() as connection:
             for start in range(0, len(digests), _FILES_AT_ONCE):
                 some = digests[start : start + _FILES_AT_ONCE]
-                candidates += await tracklet_store.unreferenced(connection, gallery.id, some)
+                candidates += await frame_locks.unreferenced(connection, gallery.id, some)
         orphans: list[bytes] = []
         for start in range(0, len(candidates), _FILES_AT_ONCE):
             async with self._database.transaction() as connection:
                 # An upload in progress has files before it has rows; it holds this lock until it has both.
-                await tracklet_store.lock_frames_exclusively(connection, gallery.id)
+                await frame_locks.lock_frames_exclusively(connection, gallery.id)
                 some = candidates[start : start + _FILES_AT_ONCE]
-                orphans += await tracklet_store.unreferenced(connection, gallery.id, some)
+                orphans += await frame_locks.unreferenced(connection, gallery.id, some)
         return await asyncio.to_thread(
             lambda: [one for one in orphans if self._frame_store.path(gallery.name, one).exists()]
         )

@@ -6,7 +6,7 @@ from typing import Any
 
 from service.gallery.galleries import Galleries
 from service.gallery.served import ServedGallery
-from service.ingest.uploads import Uploads
+from service.ingest.sweeping import Sweeper
 from service.integrity.checks import Checker, Depth
 from service.integrity.report import Finding, Kind, Report, this_process
 from service.jobs.describing import Describer
@@ -33,13 +33,13 @@ class Repairs:
         self,
         database: Database,
         galleries: Galleries,
-        uploads: Uploads,
+        sweeper: Sweeper,
         describer: Describer,
         checker: Checker,
     ) -> None:
         self._database = database
         self._galleries = galleries
-        self._uploads = uploads
+        self._sweeper = sweeper
         self._describer = describer
         self._checker = checker
 
@@ -95,7 +95,7 @@ class Repairs:
         names = [name for name in report.found("unknown_file") if _is_digest(name)]
         # Files that no row names may be what is left of a tracklet whose rows are wrong.
         if names and not report.found("frame_rows"):
-            await self._uploads.sweep(gallery.id, gallery.name, [bytes.fromhex(name) for name in names])
+            await self._sweeper.sweep(gallery.id, gallery.name, [bytes.fromhex(name) for name in names])
 
     async def _describe(self, running: RunningJob, gallery: Gallery, report: Report) -> None:
         """Describe again what has no sound descriptor of its own.
@@ -130,7 +130,7 @@ class Repairs:
 
     async def _save(self, served: ServedGallery) -> None:
         served.saved = -1
-        self._galleries.save_soon(served)
+        self._galleries.saver.save_soon(served)
         if served.saving is not None:
             await served.saving
 

@@ -18,11 +18,11 @@ from service.gallery.galleries import Galleries
 from service.jobs.queue import JobQueue
 from service.jobs.reindex import BUILD_LOCK_CLASS
 from service.jobs.running import RunningJob
+from service.store import frame_locks
 from service.store import galleries as gallery_store
 from service.store import gallery_records as store
 from service.store import generations as generation_store
 from service.store import jobs as job_store
-from service.store import tracklets as tracklet_store
 from service.store.database import Database
 from service.store.frames import FrameStore
 from service.store.jobs import Job
@@ -136,7 +136,7 @@ class Deletions:
     async def _remove_rest(self, gallery_id: int, name: str, job_id: uuid.UUID) -> None:
         async with self._database.transaction() as connection:
             # Under this lock nobody writes files, and whoever waits for it finds the gallery gone.
-            await tracklet_store.lock_frames_exclusively(connection, gallery_id)
+            await frame_locks.lock_frames_exclusively(connection, gallery_id)
             if not await store.is_there(connection, gallery_id):
                 # By a run before a crash; another gallery may have the name, and the folder, by now.
                 return

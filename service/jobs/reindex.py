@@ -255,7 +255,7 @@ class Generations:
                 while changes := await change_store.after(connection, gallery.id, generation.model_id, index.applied):
                     apply_changes(index, changes)
             await self._galleries.replace(served, index, generation.number, generation.model_id)
-        self._galleries.save_soon(served)
+        self._galleries.saver.save_soon(served)
 
     async def _fill_holes(self, connection: AsyncConnection, build: _Build) -> None:
         """Add what was not described yet when the index was built, and is now."""

@@ -21,7 +21,7 @@ _ADD = text("""
 
 _OTHER_FRAMES = text("""
     SELECT tracklets.id FROM tracklets JOIN descriptors ON tracklet_id = tracklets.id
-    WHERE gallery_id = :gallery_id AND model_id = :model_id AND tracklets.id > :after
+    WHERE gallery_id = :gallery_id AND model_id = :model_id AND tracklets.id > :after AND NOT given
     AND COALESCE(frames, LEAST(frame_count, :unknown)) <> LEAST(frame_count, :frame_cap)
     ORDER BY tracklets.id LIMIT :limit
 """)
@@ -81,6 +81,8 @@ async def of_other_frames(
     limit: int,
 ) -> list[uuid.UUID]:
     """Tracklets whose descriptor is of another number of frames than `frame_cap` makes it, by id, after this one.
+
+    None are those whose descriptor came with them: that is of nobody knows what.
 
     Args:
         unknown: the cap that a descriptor was made with where that was not written down.

@@ -7,14 +7,17 @@ import httpx
 import pytest
 
 from tests.contract.outsider import nothing_changes, problem, upload
+from tests.service.ingest.archives import tar_of
 from tests.support import RunningService, frame_files, pictures
 
 ID = str(uuid.UUID(int=0))
 FORM = {"data": {"metadata": '{"camera_id": "c1"}'}, "files": frame_files(pictures(1, 1))}
+ARCHIVE = {"content": tar_of([("manifest.jsonl", b"")]), "headers": {"Content-Type": "application/x-tar"}}
 
 # What an endpoint needs: (method, path, how to send, scope).
 ENDPOINTS = {
     "upload": ("POST", "/tracklets", FORM, "write"),
+    "upload an archive": ("POST", "/tracklets/batch", ARCHIVE, "write"),
     "list": ("GET", "/tracklets", {}, "read"),
     "read": ("GET", f"/tracklets/{ID}", {}, "read"),
     "change": ("PATCH", f"/tracklets/{ID}", {"json": {"labels": {}}}, "write"),

@@ -6,7 +6,6 @@ import uuid
 from collections import Counter
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import pytest
 import schemathesis
@@ -33,34 +32,45 @@ CHECKS = [
 ]
 
 
+TRACKLET_FIELDS = {"tracklet_id", "other_tracklet_id", "query_id", "against", "tracklet_ids", "positive"}
+IDENTITY_FIELDS = {"identity_id", "from_id"}
+
+
+def store_people(running: RunningService) -> tuple[list[str], list[str]]:
+    """Store tracklets of two identities and two of nobody; ids of the tracklets and of the identities."""
+    tracklets = [upload(running, seed, frames=4, camera_id=f"c{seed % 2}")["id"] for seed in range(100, 104)]
+    identities = []
+    with running.client() as client:
+        for tracklet in tracklets[:2]:
+            made = client.post("/identities", json={"name": f"of {tracklet}", "tracklet_ids": [tracklet]})
+            identities.append(made.json()["id"])
+    return tracklets, identities
+
+
+def name_stored(values: object, people: tuple[list[str], list[str]], number: int) -> None:
+    """Put ids of what is stored in the place of made-up ones in a body or options, in place."""
+    if not isinstance(values, dict):
+        return
+    if "other_tracklet_id" in values:
+        # A match is with one of the two.
+        values.pop("identity_id", None)
+    for name, value in values.items():
+        if name == "queries" and isinstance(value, list):
+            for query in value:
+                name_stored(query, people, number + 1)
+        elif value and name in TRACKLET_FIELDS | IDENTITY_FIELDS:
+            ids = people[name in IDENTITY_FIELDS]
+            chosen = ids[(number + len(name)) % len(ids)]
+            values[name] = [chosen] if isinstance(value, list) else chosen
+
+
 def machine(running: RunningService, seen: Counter[tuple[str, int]]) -> type[APIStateMachine]:
     """Requests that follow from one another by the description's links, each answer compared with the description."""
     description = schemathesis.openapi.from_url(f"{running.url}/openapi.json")
     with running.client() as client:
         own = {key["id"] for key in client.get("/admin/keys").json()["items"]}
-
+    people = store_people(running)
     uploads, requests = count(), count()
-    tracklets = [upload(running, seed, frames=4, camera_id=f"c{seed % 2}")["id"] for seed in range(100, 104)]
-    with running.client() as client:
-        made = [
-            client.post("/identities", json={"name": name, "tracklet_ids": ids})
-            for name, ids in (("a", tracklets[:1]), ("b", tracklets[1:2]))
-        ]
-    identities = [one.json()["id"] for one in made]
-
-    def name_what_is_there(values: dict[str, Any], number: int) -> None:
-        """Put ids that the service knows in the place of made-up ones."""
-        for name, value in values.items():
-            known = identities if name in ("identity_id", "from_id") else tracklets
-            one = known[(number + len(name)) % len(known)]
-            if name in ("tracklet_id", "other_tracklet_id", "query_id", "against", "identity_id", "from_id") and value:
-                values[name] = one
-            elif name in ("tracklet_ids", "positive") and value:
-                values[name] = [one]
-            elif name == "queries" and isinstance(value, list):
-                for query in value:
-                    if isinstance(query, dict):
-                        name_what_is_there(query, number + 1)
 
     class Machine(description.as_state_machine()):  # type: ignore[misc]
         fresh = True
@@ -71,12 +81,11 @@ def machine(running: RunningService, seen: Counter[tuple[str, int]]) -> type[API
             assume(not first)
             # In place of the made-up ones that a stranger would send.
             case.headers["Authorization"] = f"Bearer {running.admin_key}"
-            # Of ids in bodies and options, it could make up none that the service knows.
+            # Links lead to what a path names; two of three requests name what is there in bodies and options too.
             number = next(requests)
             if number % 3:
-                for values in (case.body, case.query, case.path_parameters):
-                    if isinstance(values, dict):
-                        name_what_is_there(values, number)
+                name_stored(case.body, people, number)
+                name_stored(case.query, people, number)
             # It may do everything but saw off the branch that it sits on.
             if case.path_parameters and case.path_parameters.get("key_id") in own:
                 case.path_parameters["key_id"] = str(uuid.uuid4())
@@ -135,6 +144,7 @@ def test_many_sequences_of_requests_are_answered_as_described(running_service: R
     seen = play(running_service, examples=100, steps=12)
     assert seen["GET /jobs/{job_id}", 200]
     assert seen["GET /admin/keys/{key_id}", 200]
+    assert seen["POST /identities", 201]
 
 
 @pytest.mark.slow

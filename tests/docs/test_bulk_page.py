@@ -16,5 +16,5 @@ def test_the_examples_of_the_bulk_page_run(running_service: RunningService, tmp_
     assert '"created":1,"existing":0,"failed":0,"complete":true' in output
     assert "created 3 failed 0\n[]" in output
     assert "person-001/camera-1/001 1.0" in output
-    assert '"next":2,"change":7' in output
+    assert '"next":2,"change":11' in output
     assert "seen up to 5" in output

@@ -7,21 +7,24 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-import structlog
 from typer.testing import CliRunner
 
 from model.cli import build_app
 from service.client import TfclipClient
 from service.client.errors import ApiProblem
-from tests.support import ADMIN_KEY, RunningService, upload, wait_until
+from service.store.embedded import EmbeddedPostgres
+from tests.support import (
+    ADMIN_KEY,
+    RunningService,
+    empty_database,
+    make_settings,
+    reachable_folder,
+    run_service,
+    upload,
+    wait_until,
+)
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _silent_service() -> Iterator[None]:
-    """The service under test logs from this process; what the runner captures must be the command's alone."""
-    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
-    yield
-    structlog.reset_defaults()
+pytestmark = pytest.mark.usefixtures("silent_service")
 
 
 def page(running: RunningService, **options: object) -> dict:
@@ -100,6 +103,18 @@ def test_a_client_that_hangs_up_is_forgotten(running_service: RunningService) ->
         with pytest.raises(httpx.ReadTimeout):
             client.get("/changes", params=options, timeout=httpx.Timeout(60, read=0.5))
     wait_until(lambda: bell.waiting == 0)
+
+
+def test_a_service_that_stops_answers_those_who_wait(postgres: EmbeddedPostgres) -> None:
+    options = {"after": 0, "wait_seconds": 30}
+    with ThreadPoolExecutor(1) as pool, reachable_folder() as folder, empty_database(postgres) as url:
+        with run_service(make_settings(folder / "data", url)) as running:
+            client = running.client()
+            waiting = pool.submit(client.get, "/changes", params=options)
+            wait_until(lambda: running.service.bell.waiting == 1)
+        answer = waiting.result()
+        client.close()
+    assert (answer.status_code, answer.json()["items"]) == (200, [])
 
 
 def test_without_a_change_the_wait_ends_empty(running_service: RunningService) -> None:

@@ -3,42 +3,22 @@
 import json
 import re
 import socket
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
 import pytest
-import structlog
 from PIL import Image
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
 from model.cli import build_app
 from model.data.scene import write_scene
+from tests.commands import answer, tfclip
 from tests.service.jobs.weights import make_weights
-from tests.support import ADMIN_KEY, RunningService
+from tests.support import RunningService
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _silent_service() -> Iterator[None]:
-    """The service under test logs from this process; what the runner captures must be the command's alone."""
-    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
-    yield
-    structlog.reset_defaults()
-
-
-def tfclip(running: RunningService, *arguments: object, key: str = ADMIN_KEY) -> Result:
-    environment = {"TFCLIP_URL": running.url, "TFCLIP_API_KEY": key}
-    return CliRunner().invoke(build_app(), [str(argument) for argument in arguments], env=environment)
-
-
-def answer(running: RunningService, *arguments: object, code: int = 0) -> Any:
-    """Run with --json; standard output must be one JSON document."""
-    result = tfclip(running, *arguments, "--json")
-    assert result.exit_code == code, result.output
-    return json.loads(result.stdout)
+pytestmark = pytest.mark.usefixtures("silent_service")
 
 
 def no_address() -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from model import ModelConfig, new_model, save_model
-from service.demo_scene import RETURNING, passings
+from service.commands.demo_scene import RETURNING, passings
 from tests.docs.pages import ROOT, blocks
 
 QUERIES = sum(person < RETURNING for person, _ in passings())

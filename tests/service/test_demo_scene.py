@@ -8,10 +8,10 @@ import pytest
 
 from model.data.folder import read_folder
 from model.data.synthetic import draw_tracklet
-from service import demo_scene
 from service.client import TfclipClient
-from service.demo import run_demo
-from service.demo_scene import CAMERAS, PASSING, RETURNING, SCENE_SEED, passings, write_demo_scene
+from service.commands import demo_scene
+from service.commands.demo_run import run_demo
+from service.commands.demo_scene import CAMERAS, PASSING, RETURNING, SCENE_SEED, passings, write_demo_scene
 from tests.support import ADMIN_KEY, RunningService
 
 

@@ -7,6 +7,7 @@ import httpx
 import numpy as np
 import pytest
 
+from tests.jobs import run
 from tests.support import RunningService, frame_files, pictures, upload, wait_until
 
 
@@ -70,9 +71,7 @@ def test_another_cap_leaves_descriptors_as_they_are_until_a_reindex(
     assert (found["ok"], found["checked"]["described_again"]) == (True, 3), found
     assert np.array_equal(described(running_service, old)[0], before)
 
-    job = client.post("/admin/reindex", json={"gallery": gallery}).json()["id"]
-    wait_until(lambda: client.get(f"/jobs/{job}").json()["finished_at"])
-    assert client.get(f"/jobs/{job}").json()["status"] == "succeeded"
+    assert run(running_service, "POST", "/admin/reindex", gallery=gallery)["status"] == "succeeded"
     vector, frames = described(running_service, old)
     assert (frames, described(running_service, short)[1]) == (8, 1)
     assert cosine(vector, expected) > 0.99999

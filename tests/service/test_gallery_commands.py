@@ -2,22 +2,14 @@
 
 import json
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 
-from tests.service.test_commands import answer, tfclip
+from tests.commands import answer, tfclip
 from tests.support import RunningService, upload
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _silent_service() -> Iterator[None]:
-    """The service under test logs from this process; what the runner captures must be the command's alone."""
-    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
-    yield
-    structlog.reset_defaults()
+pytestmark = pytest.mark.usefixtures("silent_service")
 
 
 def name() -> str:

@@ -4,10 +4,10 @@
 from collections.abc import AsyncIterator, Iterable, Sequence
 
 from service.client.answers import parse
+from service.client.archives import CONTENT_TYPE, Archive, PackedTracklet
 from service.client.asynchronous.sending import AsyncSender
 from service.client.bodies import AsyncPieces
 from service.client.wire.bulk import BatchReport, Change, ChangePage
-from service.tar_writing import CONTENT_TYPE, Archive, PackedTracklet
 
 _WAIT_SECONDS = 20
 

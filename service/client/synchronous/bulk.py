@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from service.client.answers import parse
+from service.client.archives import CONTENT_TYPE, Archive, PackedTracklet
 from service.client.bodies import Pieces
 from service.client.synchronous.sending import Sender
 from service.client.wire.bulk import BatchReport, Change, ChangePage
-from service.tar_writing import CONTENT_TYPE, Archive, PackedTracklet
 
 _WAIT_SECONDS = 20
 

@@ -1,16 +1,12 @@
-"""What the service answers, as the client sees it. Fields that a newer service adds are ignored."""
+"""What the service answers, as the client sees it."""
 
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from service.client.wire.base import Answer
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
-
-
-class Tracklet(_Answer):
+class Tracklet(Answer):
     """A stored tracklet."""
 
     id: str
@@ -31,14 +27,14 @@ class Tracklet(_Answer):
     frame_urls: list[str] = []
 
 
-class TrackletPage(_Answer):
+class TrackletPage(Answer):
     """One page of a list of tracklets, newest first."""
 
     items: list[Tracklet]
     next_cursor: str | None = None
 
 
-class Match(_Answer):
+class Match(Answer):
     """One line of a ranking.
 
     `score` is a cosine similarity, `probability` that it is the same person where the gallery is calibrated, and
@@ -58,7 +54,7 @@ class Match(_Answer):
     probability: float | None = None
 
 
-class CalibrationReference(_Answer):
+class CalibrationReference(Answer):
     """The calibration behind an answer; a stale one says nothing but why."""
 
     id: str
@@ -66,7 +62,7 @@ class CalibrationReference(_Answer):
     reason: str | None = None
 
 
-class ServedModel(_Answer):
+class ServedModel(Answer):
     """A model that the service answers with: whether it was ever trained, and whether it is made of demo weights."""
 
     id: str
@@ -76,7 +72,7 @@ class ServedModel(_Answer):
     source: str | None = None
 
 
-class Rerank(_Answer):
+class Rerank(Answer):
     """What re-ranking did: `top` rows took part."""
 
     method: str | None = None
@@ -85,7 +81,7 @@ class Rerank(_Answer):
     took_ms: float
 
 
-class Ranking(_Answer):
+class Ranking(Answer):
     """The answer to a search, and the model and generation that gave it; earlier services name the id alone."""
 
     query_id: str | None = None
@@ -100,7 +96,7 @@ class Ranking(_Answer):
     next_cursor: str | None = None
 
 
-class Job(_Answer):
+class Job(Answer):
     """Long work in the service; `total` is None until it is known."""
 
     id: str
@@ -121,14 +117,14 @@ class Job(_Answer):
         return self.status in ("succeeded", "failed", "cancelled")
 
 
-class JobPage(_Answer):
+class JobPage(Answer):
     """One page of a list of jobs, newest first."""
 
     items: list[Job]
     next_cursor: str | None = None
 
 
-class Generation(_Answer):
+class Generation(Answer):
     """One index of one gallery under one model; `building` until it was complete once."""
 
     id: int
@@ -141,14 +137,14 @@ class Generation(_Answer):
     created_at: datetime | None = None
 
 
-class GenerationPage(_Answer):
+class GenerationPage(Answer):
     """One page of a list of generations, newest first."""
 
     items: list[Generation]
     next_cursor: str | None = None
 
 
-class Finding(_Answer):
+class Finding(Answer):
     """One kind of difference in a gallery, with a few examples: tracklets, or names of files."""
 
     kind: str
@@ -158,7 +154,7 @@ class Finding(_Answer):
     remedy: str
 
 
-class Integrity(_Answer):
+class Integrity(Answer):
     """Whether rows, descriptors, frames and index of a gallery agree; the index is that of `process`."""
 
     process: str = ""
@@ -183,14 +179,14 @@ class RegisteredModel(ServedModel):
     provenance: dict[str, Any] = {}
 
 
-class ModelPage(_Answer):
+class ModelPage(Answer):
     """A list of models, newest first."""
 
     items: list[RegisteredModel]
     next_cursor: str | None = None
 
 
-class Key(_Answer):
+class Key(Answer):
     """An API key as lists show it: never the secret itself."""
 
     id: str
@@ -209,14 +205,14 @@ class NewKey(Key):
     secret: str
 
 
-class KeyPage(_Answer):
+class KeyPage(Answer):
     """One page of a list of keys."""
 
     items: list[Key]
     next_cursor: str | None = None
 
 
-class Readiness(_Answer):
+class Readiness(Answer):
     """Whether the service answers searches and uploads now, why not, and with which model."""
 
     status: Literal["ready", "not ready"]

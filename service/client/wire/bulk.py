@@ -1,15 +1,11 @@
-"""What the service answers about changes, as the client sees it. Fields that a newer service adds are ignored."""
+"""What the service answers about changes, as the client sees it."""
 
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict
+from service.client.wire.base import Answer
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
-
-
-class Change(_Answer):
+class Change(Answer):
     """One change of a gallery: a tracklet was `added`, `deleted` or `updated`."""
 
     number: int
@@ -18,7 +14,7 @@ class Change(_Answer):
     at: datetime
 
 
-class ChangePage(_Answer):
+class ChangePage(Answer):
     """Changes in order; `next` goes on after them, `change` is the gallery's last."""
 
     items: list[Change]
@@ -26,7 +22,7 @@ class ChangePage(_Answer):
     change: int
 
 
-class BatchFault(_Answer):
+class BatchFault(Answer):
     """Why an archive, or a tracklet of it, failed."""
 
     code: str
@@ -35,7 +31,7 @@ class BatchFault(_Answer):
     detail: str
 
 
-class BatchItem(_Answer):
+class BatchItem(Answer):
     """What became of one line of an archive's manifest."""
 
     line: int
@@ -45,7 +41,7 @@ class BatchItem(_Answer):
     problem: BatchFault | None = None
 
 
-class BatchReport(_Answer):
+class BatchReport(Answer):
     """What became of an archive; one that is not `complete` was stored up to its `problem`."""
 
     created: int

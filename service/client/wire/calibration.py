@@ -2,14 +2,10 @@
 
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict
+from service.client.wire.base import Answer
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
-
-
-class Rate(_Answer):
+class Rate(Answer):
     """A figure with its interval of 95 %."""
 
     value: float
@@ -17,7 +13,7 @@ class Rate(_Answer):
     high: float
 
 
-class DecisionRates(_Answer):
+class DecisionRates(Answer):
     """The least best score of a decision, and how often it is wrong in a gallery of this size."""
 
     target_fpir: float
@@ -26,14 +22,14 @@ class DecisionRates(_Answer):
     fnir: Rate
 
 
-class Decisions(_Answer):
+class Decisions(Answer):
     """Both decisions; below `possible` it is `no match`."""
 
     match: DecisionRates
     possible: DecisionRates
 
 
-class Part(_Answer):
+class Part(Answer):
     """Pairs whose probability lies in one tenth: its mean, and the share that was the same person."""
 
     probability: float
@@ -41,7 +37,7 @@ class Part(_Answer):
     pairs: int
 
 
-class PairProbability(_Answer):
+class PairProbability(Answer):
     """log odds = slope * score + intercept + log(prior / (1 - prior)), and how well that comes true."""
 
     slope: float
@@ -54,7 +50,7 @@ class PairProbability(_Answer):
     parts: list[Part]
 
 
-class Point(_Answer):
+class Point(Answer):
     """What a score means."""
 
     score: float
@@ -63,7 +59,7 @@ class Point(_Answer):
     probability: float
 
 
-class Labels(_Answer):
+class Labels(Answer):
     """What a calibration was fitted to."""
 
     identities: int
@@ -75,7 +71,7 @@ class Labels(_Answer):
     mated_searches: int
 
 
-class Calibration(_Answer):
+class Calibration(Answer):
     """What scores of a model mean in a gallery of one size."""
 
     id: str
@@ -94,7 +90,7 @@ class Calibration(_Answer):
     points: list[Point]
 
 
-class CalibrationPage(_Answer):
+class CalibrationPage(Answer):
     """The calibration in force, and one page of all, newest first."""
 
     current: Calibration | None = None

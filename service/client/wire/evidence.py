@@ -1,13 +1,9 @@
-"""Evidence as the client sees it. Fields that a newer service adds are ignored."""
+"""Evidence as the client sees it."""
 
-from pydantic import BaseModel, ConfigDict
-
-
-class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
+from service.client.wire.base import Answer
 
 
-class FramePair(_Answer):
+class FramePair(Answer):
     """A frame of one tracklet, a frame of another, and the cosine of their descriptors."""
 
     position: int
@@ -15,7 +11,7 @@ class FramePair(_Answer):
     similarity: float
 
 
-class Evidence(_Answer):
+class Evidence(Answer):
     """Two tracklets: `similarities` has a row for each of `frames` and a column for each of `other_frames`."""
 
     tracklet_id: str
@@ -30,7 +26,7 @@ class Evidence(_Answer):
     other_attention_urls: list[str] = []
 
 
-class AttentionMap(_Answer):
+class AttentionMap(Answer):
     """Where the network looks in a frame: a row of `weights` for each row of patches; all together sum to 1."""
 
     tracklet_id: str
@@ -39,7 +35,7 @@ class AttentionMap(_Answer):
     weights: list[list[float]]
 
 
-class Split(_Answer):
+class Split(Answer):
     """A place in time between two frames, and how much it tells those before from those after."""
 
     after_position: int
@@ -47,7 +43,7 @@ class Split(_Answer):
     separation: float
 
 
-class Purity(_Answer):
+class Purity(Answer):
     """Whether the frames of a tracklet are of one person; None where they are too few to say."""
 
     tracklet_id: str

@@ -2,14 +2,10 @@
 
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict
+from service.client.wire.base import Answer
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
-
-
-class IndexState(_Answer):
+class IndexState(Answer):
     """The answering process's index of a gallery."""
 
     rows: int
@@ -17,7 +13,7 @@ class IndexState(_Answer):
     lag_seconds: float
 
 
-class GalleryStatistics(_Answer):
+class GalleryStatistics(Answer):
     """How much a gallery holds; `bytes` of its different frame files. `index` is None while it is being loaded."""
 
     tracklets: int
@@ -31,7 +27,7 @@ class GalleryStatistics(_Answer):
     index: IndexState | None = None
 
 
-class Gallery(_Answer):
+class Gallery(Answer):
     """A gallery, and what serves it; `statistics` where one gallery was asked for."""
 
     name: str
@@ -47,14 +43,14 @@ class Gallery(_Answer):
     statistics: GalleryStatistics | None = None
 
 
-class GalleryPage(_Answer):
+class GalleryPage(Answer):
     """One page of a list of galleries, oldest first."""
 
     items: list[Gallery]
     next_cursor: str | None = None
 
 
-class Camera(_Answer):
+class Camera(Answer):
     """A camera of a gallery; `time_offset_seconds` is added to its times wherever times are compared."""
 
     gallery: str
@@ -67,14 +63,14 @@ class Camera(_Answer):
     created_at: datetime | None = None
 
 
-class CameraPage(_Answer):
+class CameraPage(Answer):
     """One page of a list of cameras, oldest first."""
 
     items: list[Camera]
     next_cursor: str | None = None
 
 
-class Transits(_Answer):
+class Transits(Answer):
     """Feasible transit times: row: the camera that is left; column: the one that is entered; None: no bound."""
 
     cameras: list[str]

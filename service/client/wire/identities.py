@@ -1,16 +1,12 @@
-"""Identities and decisions as the client sees them. Fields that a newer service adds are ignored."""
+"""Identities and decisions as the client sees them."""
 
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from service.client.wire.base import Answer
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
-
-
-class Identity(_Answer):
+class Identity(Answer):
     """A person of a gallery; one that was merged into another has no tracklets."""
 
     id: str
@@ -22,14 +18,14 @@ class Identity(_Answer):
     created_at: datetime
 
 
-class IdentityPage(_Answer):
+class IdentityPage(Answer):
     """One page of a list of identities, newest first."""
 
     items: list[Identity]
     next_cursor: str | None = None
 
 
-class SeenByCamera(_Answer):
+class SeenByCamera(Answer):
     """What one camera saw of an identity."""
 
     camera_id: str
@@ -47,7 +43,7 @@ class IdentityDetails(Identity):
     thumbnail_url: str | None = None
 
 
-class IdentityEvent(_Answer):
+class IdentityEvent(Answer):
     """Something that somebody did to an identity."""
 
     id: int
@@ -60,21 +56,21 @@ class IdentityEvent(_Answer):
     at: datetime
 
 
-class IdentityEventPage(_Answer):
+class IdentityEventPage(Answer):
     """One page of a history, newest first."""
 
     items: list[IdentityEvent]
     next_cursor: str | None = None
 
 
-class Merged(_Answer):
+class Merged(Answer):
     """The identity that was kept, and the event that undoing the merge names."""
 
     identity: Identity
     event_id: int
 
 
-class Unmerged(_Answer):
+class Unmerged(Answer):
     """The identity that stands for itself again, and what became of the tracklets that the merge had moved."""
 
     identity: Identity
@@ -83,7 +79,7 @@ class Unmerged(_Answer):
     gone: list[str]
 
 
-class Appearance(_Answer):
+class Appearance(Answer):
     """One tracklet of an identity."""
 
     tracklet_id: str
@@ -95,14 +91,14 @@ class Appearance(_Answer):
     thumbnail_url: str | None = None
 
 
-class AppearancePage(_Answer):
+class AppearancePage(Answer):
     """One page of appearances, in order of time."""
 
     items: list[Appearance]
     next_cursor: str | None = None
 
 
-class LikelyIdentity(_Answer):
+class LikelyIdentity(Answer):
     """A known identity that a cluster is like."""
 
     identity_id: str
@@ -110,7 +106,7 @@ class LikelyIdentity(_Answer):
     similarity: float
 
 
-class ProposedIdentity(_Answer):
+class ProposedIdentity(Answer):
     """Tracklets that may be one person, the most typical one first."""
 
     tracklet_ids: list[str]
@@ -119,7 +115,7 @@ class ProposedIdentity(_Answer):
     thumbnail_url: str | None = None
 
 
-class Proposals(_Answer):
+class Proposals(Answer):
     """Proposals, the largest first; nothing was changed."""
 
     gallery: str
@@ -131,7 +127,7 @@ class Proposals(_Answer):
     items: list[ProposedIdentity]
 
 
-class MatchDecision(_Answer):
+class MatchDecision(Answer):
     """What somebody decided of two tracklets."""
 
     id: str
@@ -142,14 +138,14 @@ class MatchDecision(_Answer):
     at: datetime
 
 
-class DecidedMatches(_Answer):
+class DecidedMatches(Answer):
     """Decisions that were written down, and the identity that `same` put the tracklets into."""
 
     identity_id: str | None = None
     items: list[MatchDecision]
 
 
-class MatchPage(_Answer):
+class MatchPage(Answer):
     """One page of a list of decisions, newest first."""
 
     items: list[MatchDecision]

@@ -1,15 +1,10 @@
 """What the service answers to batches of searches and to comparisons, as the client sees it."""
 
-from pydantic import BaseModel, ConfigDict
-
 from service.client.wire import Ranking
+from service.client.wire.base import Answer
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
-
-
-class SearchProblem(_Answer):
+class SearchProblem(Answer):
     """Why one search of a batch was refused."""
 
     status: int
@@ -17,20 +12,20 @@ class SearchProblem(_Answer):
     detail: str
 
 
-class BatchItem(_Answer):
+class BatchItem(Answer):
     """What became of one search of a batch: a ranking or a problem."""
 
     ranking: Ranking | None = None
     problem: SearchProblem | None = None
 
 
-class BatchAnswer(_Answer):
+class BatchAnswer(Answer):
     """One item for each search, in their order."""
 
     items: list[BatchItem]
 
 
-class Verification(_Answer):
+class Verification(Answer):
     """How alike two tracklets are."""
 
     gallery: str

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tests.jobs import run
 from tests.support import RunningService, wait_until
 
 CAMERAS = 3
@@ -122,12 +123,4 @@ def switch(running: RunningService, gallery: str, generation: int, model: str | 
 
 def calibrate(running: RunningService, **body: object) -> dict:
     """Calibrate, and return the job when it has ended."""
-    with running.client() as client:
-        answer = client.post("/admin/calibrations", json=body)
-        assert answer.status_code == 202, answer.text
-
-        def finished() -> bool:
-            return client.get(answer.headers["location"]).json()["status"] in ("succeeded", "failed", "cancelled")
-
-        wait_until(finished)
-        return client.get(answer.headers["location"]).json()
+    return run(running, "POST", "/admin/calibrations", **body)

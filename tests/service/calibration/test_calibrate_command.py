@@ -5,21 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import structlog
-from typer.testing import CliRunner, Result
 
-from model.cli import build_app
 from model.data.scene import write_scene
+from tests.commands import tfclip
 from tests.service.calibration.people import World, store
-from tests.support import ADMIN_KEY, RunningService, search
+from tests.support import RunningService, search
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _silent_service() -> None:
-    """The service under test logs from this process; what the runner captures must be the command's alone."""
-    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
-    yield
-    structlog.reset_defaults()
+pytestmark = pytest.mark.usefixtures("silent_service")
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +19,6 @@ def query(running_service: RunningService) -> str:
     world, rng = World(), np.random.default_rng(1)
     vectors = world.seen(world.people(40, rng), 3, rng).reshape(-1, world.dimension)
     return store(running_service, "yard", vectors, [f"p{n // 3}" for n in range(120)])[0]
-
-
-def tfclip(running: RunningService, *arguments: object) -> Result:
-    environment = {"TFCLIP_URL": running.url, "TFCLIP_API_KEY": ADMIN_KEY}
-    return CliRunner().invoke(build_app(), [str(argument) for argument in arguments], env=environment)
 
 
 def test_calibrate_prints_one_document_and_search_says_the_decision(

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from service.client import ApiProblem, AsyncTfclipClient, RetryPolicy, SearchOptions, TfclipClient
+from service.client import ApiProblem, AsyncTfclipClient, PackedTracklet, RetryPolicy, SearchOptions, TfclipClient
 from service.client.bodies import AsyncPieces, announced
 from tests.contract.crafted_weights import weights_file
-from tests.service.client.scripted import Script, scripted_server
+from tests.service.client.scripted import OnALoop, Script, scripted_server
 from tests.support import RunningService, pictures, upload, wait_until
 
 RANKING = {"query_id": "q", "model_id": "m", "generation": 1, "took_ms": 0.5, "results": []}
@@ -72,6 +72,39 @@ def test_it_sees_identities_jobs_and_keys(running_service: RunningService, store
             await client.revoke_key(key.id)
 
     asyncio.run(day())
+
+
+def test_it_sends_archives_and_follows_a_gallery_until_it_is_cancelled(running_service: RunningService) -> None:
+    async def day() -> None:
+        async with AsyncTfclipClient(running_service.url, running_service.admin_key) as client:
+            packed = [PackedTracklet("c0", str(seed), pictures(seed)) for seed in (11, 12)]
+            report = await client.create_tracklets(packed, gallery="archive")
+            assert (report.created, report.failed, report.complete) == (2, 0, True)
+            seen = asyncio.create_task(follow(client))
+            again = await client.create_tracklet(pictures(13), "c0", gallery="archive")
+            assert await seen == again.tracklet.id
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    [change async for change in client.changes("archive", after=3, follow=True)]
+            assert [change.number async for change in client.changes("archive")] == [1, 2, 3]
+
+    async def follow(client: AsyncTfclipClient) -> str:
+        async for change in client.changes("archive", after=2, follow=True):
+            return change.tracklet_id
+        raise AssertionError("it does not end by itself")
+
+    asyncio.run(day())
+
+
+def test_a_file_that_cannot_be_read_is_the_callers_error_in_both(
+    running_service: RunningService, tmp_path: Path
+) -> None:
+    packed = [PackedTracklet("c0", "good", pictures(14)), PackedTracklet("c0", "gone", [tmp_path / "gone.jpg"])]
+    for kind in (TfclipClient, OnALoop):
+        with kind(running_service.url, running_service.admin_key) as client:
+            with pytest.raises(FileNotFoundError):
+                client.create_tracklets(packed, gallery="half")
+            assert client.ready().ready
 
 
 def test_twenty_searches_at_once_are_answered_as_one_after_another(
@@ -162,15 +195,23 @@ def test_a_cancelled_call_closes_its_connection_and_leaves_the_client_usable(scr
 
 
 def test_a_call_is_cancelled_while_it_waits_to_be_sent_again(script: Script) -> None:
+    class Waiting(RetryPolicy):
+        def delay(self, attempt: int, retry_after: float | None = None) -> float | None:
+            waits.set()
+            return 3600.0
+
     async def cancel() -> None:
-        async with AsyncTfclipClient(script.url, retries=RetryPolicy(longest_delay_seconds=3600)) as client:
-            with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.2):
-                    await client.search("q")
+        async with AsyncTfclipClient(script.url, retries=Waiting()) as client:
+            call = asyncio.create_task(client.search("q"))
+            await waits.wait()
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
             script.then(200, RANKING)
             await client.search("q")
 
-    script.then(503, None, Retry_After="3600")
+    waits = asyncio.Event()
+    script.then(503)
     asyncio.run(cancel())
     assert len(script.asked) == 2
 

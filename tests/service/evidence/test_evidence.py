@@ -20,7 +20,7 @@ from model.default_weights import open_model
 from model.preprocess import to_tensor
 from model.purity import find_purity
 from tests.contract.outsider import problem
-from tests.service.jobs.test_reindex import run_reindex
+from tests.jobs import run
 from tests.service.jobs.weights import make_weights
 from tests.support import RunningService, frame_files, pictures, search
 
@@ -107,7 +107,7 @@ def test_a_gallery_on_another_model_answers_by_that_one(running_service: Running
         content = (tmp_path / "other.safetensors").read_bytes()
         headers = {"Content-Type": "application/octet-stream"}
         assert client.post("/admin/models", content=content, headers=headers).status_code == 201
-    assert run_reindex(running_service, gallery="moved", model_id=model_id)["status"] == "succeeded"
+    assert run(running_service, "POST", "/admin/reindex", gallery="moved", model_id=model_id)["status"] == "succeeded"
     network = load_model(tmp_path / "other.safetensors")
     assert network.config.clip_length == 8, "eleven frames fill the second clip with three"
     answer = get(running_service, f"/tracklets/{one['id']}/evidence", against=other["id"]).json()

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from service.errors import CursorExpired, InvalidRequest
 from service.gallery.continuing import decode, encode, mark_of
-from service.gallery.index import Hit, Question
-from service.gallery.ranking import SearchOptions
+from service.gallery.options import SearchOptions
+from service.gallery.questions import Hit, Question
 from service.gallery.reranking import RerankOptions
 
 MARK = bytes(range(16))

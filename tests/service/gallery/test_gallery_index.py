@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from service.gallery import rows as module
 from service.gallery import snapshot
 from service.gallery.filters import Filters
-from service.gallery.index import GalleryIndex, Hit, Question
+from service.gallery.index import GalleryIndex
+from service.gallery.questions import Hit, Question
 from service.store.changes import IndexRow
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)

@@ -10,7 +10,8 @@ import pytest
 from service.gallery import rows as module
 from service.gallery.blocks import HalfBlock
 from service.gallery.filters import Filters
-from service.gallery.index import GalleryIndex, Question
+from service.gallery.index import GalleryIndex
+from service.gallery.questions import Question
 from service.gallery.scoring import unit_rows
 from service.store.changes import IndexRow
 from tests.service.gallery.test_gallery_index import (

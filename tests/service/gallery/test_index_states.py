@@ -12,7 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from service.gallery import rows as module
 from service.gallery import snapshot
-from service.gallery.index import GalleryIndex, Question
+from service.gallery.index import GalleryIndex
+from service.gallery.questions import Question
 from service.store.changes import IndexRow
 from tests.service.gallery.test_gallery_index import FILTERS, OPTIONS, assert_same_ranking, brute_force, make_rows
 

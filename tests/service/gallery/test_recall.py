@@ -9,8 +9,9 @@ import pytest
 from service.gallery import index as module
 from service.gallery import recall
 from service.gallery.filters import Filters
-from service.gallery.index import GalleryIndex, Question
+from service.gallery.index import GalleryIndex
 from service.gallery.proposing import Proposal
+from service.gallery.questions import Question
 from service.gallery.recall import RecallMonitor, compare
 from service.store.changes import IndexRow
 from tests.support import make_settings, run_service, search, upload, wait_until

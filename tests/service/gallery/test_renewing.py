@@ -24,7 +24,7 @@ from service.gallery.index import Frozen, GalleryIndex
 from service.gallery.renewing import worth_compacting
 from service.gallery.snapshot_folder import SnapshotFolder
 from service.store import galleries as gallery_store
-from service.store import tracklets
+from service.store import tracklet_writing
 from service.store.database import Database
 from service.store.galleries import Gallery
 from tests.service.gallery.test_gallery_index import KINDS, OPTIONS, make_rows
@@ -48,7 +48,7 @@ async def take_out(database: Database, *ids: uuid.UUID) -> None:
     """Delete tracklets, as another process would."""
     for one in ids:
         async with database.transaction() as connection:
-            assert await tracklets.remove(connection, one, "a test") is not None
+            assert await tracklet_writing.remove(connection, one, "a test") is not None
 
 
 async def state(database: Database, gallery: Gallery) -> Gallery:
@@ -101,7 +101,7 @@ async def test_the_room_of_deleted_rows_is_given_back_while_others_write(
 
         monkeypatch.setattr(process._loader, "compact", compact_late)
         # A snapshot of the rows before is being written meanwhile.
-        process.save_soon(served)
+        process.saver.save_soon(served)
         process.renewer.renew_soon(served, await state(database, gallery))
         assert served.renewing is not None
         await asyncio.to_thread(going.wait, 30)
@@ -193,7 +193,7 @@ async def test_every_process_builds_its_index_anew_when_asked_and_snapshots_from
         wrong = other.find("g")
         assert wrong is not None
         wrong.index.remove(ids[0])
-        other.save_soon(wrong)
+        other.saver.save_soon(wrong)
         assert wrong.saving is not None
         await wrong.saving
         async with database.transaction() as connection:

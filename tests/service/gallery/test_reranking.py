@@ -9,8 +9,9 @@ import torch
 
 from model.retrieval import CosineDistances, expanded_queries, k_reciprocal_distances
 from service.gallery.filters import Filters
-from service.gallery.index import GalleryIndex, Question
+from service.gallery.index import GalleryIndex
 from service.gallery.queries import NEGATIVE_WEIGHT, combined
+from service.gallery.questions import Question
 from service.gallery.reranking import RerankedHit, RerankOptions, rerank
 from service.store.changes import IndexRow
 

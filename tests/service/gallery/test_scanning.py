@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from service.gallery import rows as module
 from service.gallery.filters import Filters
-from service.gallery.index import GalleryIndex, Hit, Question
+from service.gallery.index import GalleryIndex
+from service.gallery.questions import Hit, Question
 from service.gallery.scoring import cosine_scores, unit_rows
 from service.store.changes import IndexRow
 from tests.service.gallery.test_gallery_index import KINDS, make_rows, new_index

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from service.gallery.batching import BATCH_QUESTIONS, SearchBatcher
-from service.gallery.index import GalleryIndex, Question
+from service.gallery.index import GalleryIndex
+from service.gallery.questions import Question
 from tests.service.gallery.test_gallery_index import make_rows
 
 pytestmark = pytest.mark.anyio

@@ -13,15 +13,16 @@ import pytest
 
 from service.errors import DatabaseUnavailable
 from service.gallery.galleries import Galleries
-from service.gallery.index import Question
+from service.gallery.questions import Question
 from service.gallery.snapshot_folder import SnapshotFolder
 from service.jobs.reindex import PURGE, REINDEX, Generations
 from service.jobs.running import RunningJob
-from service.store import changes, descriptors, galleries, generations, jobs, migrate, models, tracklets
+from service.store import changes, descriptors, galleries, generations, jobs, migrate, models, tracklet_writing
 from service.store.database import Database
 from service.store.galleries import Gallery
 from service.store.models import ModelRecord
-from service.store.tracklets import FrameRecord, NewTracklet
+from service.store.tracklet_writing import NewTracklet
+from service.store.tracklets import FrameRecord
 
 pytestmark = pytest.mark.anyio
 
@@ -63,7 +64,7 @@ async def put(database: Database, gallery: Gallery, model: str = FIRST) -> tuple
     frames = [FrameRecord(hashlib.sha256(b"").digest(), "image/jpeg", 8, 8, 100)]
     new = NewTracklet(identifier, "c", None, None, None, None, {}, frames, b"d", {model: VECTOR})
     async with database.transaction() as connection:
-        change, _, _ = await tracklets.store(connection, gallery.id, new)
+        change, _, _ = await tracklet_writing.store(connection, gallery.id, new)
     return identifier, change
 
 
@@ -155,7 +156,7 @@ async def test_a_purge_beside_a_deletion_waits_for_nobody_who_waits_for_it(
     # What describes tracklets is not asked by a purge.
     purging = Generations(database, served, None).purge(RunningJob(database, job))  # type: ignore[arg-type]
     async with database.transaction() as connection:
-        # As tracklets.remove does, in two steps: first the tracklet's rows, then the gallery's.
+        # As tracklet_writing.remove does, in two steps: first the tracklet's rows, then the gallery's.
         await connection.exec_driver_sql(f"DELETE FROM tracklets WHERE id = '{identifier}'")
         purge = asyncio.create_task(purging)
         async with database.reading() as other, asyncio.timeout(10):

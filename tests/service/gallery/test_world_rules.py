@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from service.errors import InvalidRequest
 from service.gallery.filters import NO_RULES, Filters, Sighting
-from service.gallery.index import GalleryIndex, Question
-from service.gallery.ranking import SearchOptions
+from service.gallery.index import GalleryIndex
+from service.gallery.options import SearchOptions
+from service.gallery.questions import Question
 from service.gallery.times import microseconds
 from service.store.cameras import Rules
 from service.store.changes import IndexRow

@@ -1,25 +1,15 @@
 """Identities from Python and from the command line, against a running service."""
 
-import json
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
-import structlog
-from typer.testing import CliRunner
 
-from model.cli import build_app
 from service.client import TfclipClient
 from service.client.errors import ApiProblem
+from tests.commands import answer, tfclip
 from tests.support import RunningService, upload
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _silent_service() -> Iterator[None]:
-    """The service under test logs from this process; what the runner captures must be the command's alone."""
-    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
-    yield
-    structlog.reset_defaults()
+pytestmark = pytest.mark.usefixtures("silent_service")
 
 
 @pytest.fixture
@@ -29,17 +19,11 @@ def client(running_service: RunningService) -> Iterator[TfclipClient]:
         yield client
 
 
-def tfclip(running: RunningService, *arguments: object, code: int = 0) -> str:
+def said(running: RunningService, *arguments: object, code: int = 0) -> str:
     """Run a command; standard output, or standard error when it must fail."""
-    environment = {"TFCLIP_URL": running.url, "TFCLIP_API_KEY": running.admin_key}
-    result = CliRunner().invoke(build_app(), [str(argument) for argument in arguments], env=environment)
+    result = tfclip(running, *arguments)
     assert result.exit_code == code, result.output
     return result.stderr if code else result.stdout
-
-
-def as_json(running: RunningService, *arguments: object) -> Any:
-    """Run with --json; the document."""
-    return json.loads(tfclip(running, *arguments, "--json"))
 
 
 def test_everything_can_be_done_from_python(running_service: RunningService, client: TfclipClient) -> None:
@@ -81,26 +65,26 @@ def test_everything_can_be_done_from_python(running_service: RunningService, cli
 def test_everything_can_be_done_from_the_command_line(running_service: RunningService) -> None:
     ids = [upload(running_service, seed, 1, gallery="cli")["id"] for seed in range(5)]
     cli = ("--gallery", "cli")
-    ann = as_json(running_service, "identities", "create", "Ann", *ids[:2], *cli)["id"]
-    ben = as_json(running_service, "identities", "create", "Ben", *cli)["id"]
-    assert "identity_conflict" in tfclip(running_service, "identities", "assign", ben, *ids[1:3], code=2)
-    assert "Ben, 2 tracklets" in tfclip(running_service, "identities", "assign", ben, *ids[1:3], "--move")
-    assert as_json(running_service, "identities", "unassign", ben, *ids[1:3])["tracklets"] == 0
-    tfclip(running_service, "identities", "assign", ben, *ids[1:3])
-    assert "Anna, 1 tracklets" in tfclip(running_service, "identities", "rename", ann, "Anna")
-    event = as_json(running_service, "identities", "merge", ann, ben)["event_id"]
-    assert "Anna" in tfclip(running_service, "identities", "list", *cli, "--merged")
-    assert "merged" in tfclip(running_service, "identities", "history", ann)
-    tfclip(running_service, "tracklets", "delete", ids[2])
-    shown = tfclip(running_service, "identities", "unmerge", ann, event)
+    ann = answer(running_service, "identities", "create", "Ann", *ids[:2], *cli)["id"]
+    ben = answer(running_service, "identities", "create", "Ben", *cli)["id"]
+    assert "identity_conflict" in said(running_service, "identities", "assign", ben, *ids[1:3], code=2)
+    assert "Ben, 2 tracklets" in said(running_service, "identities", "assign", ben, *ids[1:3], "--move")
+    assert answer(running_service, "identities", "unassign", ben, *ids[1:3])["tracklets"] == 0
+    said(running_service, "identities", "assign", ben, *ids[1:3])
+    assert "Anna, 1 tracklets" in said(running_service, "identities", "rename", ann, "Anna")
+    event = answer(running_service, "identities", "merge", ann, ben)["event_id"]
+    assert "Anna" in said(running_service, "identities", "list", *cli, "--merged")
+    assert "merged" in said(running_service, "identities", "history", ann)
+    said(running_service, "tracklets", "delete", ids[2])
+    shown = said(running_service, "identities", "unmerge", ann, event)
     assert "Ben has 1 tracklets again" in shown
     assert f"deleted since: {ids[2]}" in shown
-    assert ids[0] in tfclip(running_service, "identities", "appearances", ann)
-    assert "c1" in tfclip(running_service, "identities", "show", ann)
-    assert "both are of identity" in tfclip(running_service, "match", ids[3], ids[4], "--same", *cli)
-    assert "merge" in tfclip(running_service, "match", ids[3], ids[0], "--same", *cli, code=2)
-    assert "--same or --different" in tfclip(running_service, "match", ids[3], ids[0], *cli, code=2)
-    assert "no proposal" in tfclip(running_service, "match", ids[3], ids[0], "--different", *cli)
-    for identity in as_json(running_service, "identities", "list", *cli)["items"]:
-        tfclip(running_service, "identities", "delete", identity["id"])
-    assert "clusters of 4 tracklets without an identity" in tfclip(running_service, "identities", "propose", *cli)
+    assert ids[0] in said(running_service, "identities", "appearances", ann)
+    assert "c1" in said(running_service, "identities", "show", ann)
+    assert "both are of identity" in said(running_service, "match", ids[3], ids[4], "--same", *cli)
+    assert "merge" in said(running_service, "match", ids[3], ids[0], "--same", *cli, code=2)
+    assert "--same or --different" in said(running_service, "match", ids[3], ids[0], *cli, code=2)
+    assert "no proposal" in said(running_service, "match", ids[3], ids[0], "--different", *cli)
+    for identity in answer(running_service, "identities", "list", *cli)["items"]:
+        said(running_service, "identities", "delete", identity["id"])
+    assert "clusters of 4 tracklets without an identity" in said(running_service, "identities", "propose", *cli)

@@ -15,10 +15,11 @@ from service.gallery.snapshot_folder import SnapshotFolder
 from service.identities import changing, matching, merging
 from service.identities.changing import TrackletEdit
 from service.identities.editing import Editor
-from service.store import galleries, identities, matches, migrate, models, tracklets
+from service.store import galleries, identities, matches, migrate, models, tracklet_writing, tracklets
 from service.store.database import Database
 from service.store.models import ModelRecord
-from service.store.tracklets import FrameRecord, NewTracklet
+from service.store.tracklet_writing import NewTracklet
+from service.store.tracklets import FrameRecord
 from tests.service.identities.people import replay
 
 pytestmark = pytest.mark.anyio
@@ -47,7 +48,7 @@ class World:
         new = NewTracklet(uuid.uuid4(), "c", None, identity, None, None, {}, frames, b"d", MODEL, vector, "upload")
         async with self.database.transaction() as connection:
             gallery = await galleries.find_or_create(connection, "g", MODEL)
-            change, _, _ = await tracklets.store(connection, gallery.id, new)
+            change, _, _ = await tracklet_writing.store(connection, gallery.id, new)
         await self.process.catch_up("g", change)
 
     async def act(self, rng: random.Random) -> str:
@@ -90,7 +91,7 @@ class World:
                     await changing.delete(editor, one, None, who)
                 case "delete tracklet" if len(stored) > 6:
                     async with self.database.transaction() as connection:
-                        deleted = await tracklets.remove(connection, some[0], who)
+                        deleted = await tracklet_writing.remove(connection, some[0], who)
                     if deleted is not None:
                         await self.process.catch_up("g", deleted.change)
         except ServiceError as refusal:

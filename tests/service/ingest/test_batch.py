@@ -8,14 +8,12 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-import structlog
-from typer.testing import CliRunner
 
-from model.cli import build_app
 from model.data.scene import write_scene
 from service.client import Descriptor, PackedTracklet, TfclipClient
 from service.embedding.batcher import EmbeddingBatcher
-from service.ingest.uploads import Upload
+from service.ingest.arriving import Upload
+from tests.commands import tfclip
 from tests.contract.outsider import connect, head, problem
 from tests.service.ingest.archives import archive_of, fates, manifest, post, report, tar_of
 from tests.service.ingest.descriptors import field, vector
@@ -31,13 +29,7 @@ from tests.support import (
     wait_until,
 )
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _silent_service() -> Iterator[None]:
-    """The service under test logs from this process; what the runner captures must be the command's alone."""
-    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
-    yield
-    structlog.reset_defaults()
+pytestmark = pytest.mark.usefixtures("silent_service")
 
 
 @pytest.fixture(scope="module")
@@ -298,26 +290,25 @@ def test_what_is_full_for_the_moment_is_tried_again(limited: RunningService, mon
 
 
 def test_an_archive_is_packed_and_sent_from_the_command_line(running_service: RunningService, tmp_path: Path) -> None:
-    def tfclip(*arguments: object, code: int = 0) -> str:
-        environment = {"TFCLIP_URL": running_service.url, "TFCLIP_API_KEY": ADMIN_KEY}
-        result = CliRunner().invoke(build_app(), [str(argument) for argument in arguments], env=environment)
+    def said(*arguments: object, code: int = 0) -> str:
+        result = tfclip(running_service, *arguments)
         assert result.exit_code == code, result.output
         return result.stdout
 
     write_scene(tmp_path / "scene", people=2, cameras=2, frames=3)
     file = tmp_path / "scene.tar"
-    packed = json.loads(tfclip("pack", tmp_path / "scene", file, "--json"))
+    packed = json.loads(said("pack", tmp_path / "scene", file, "--json"))
     assert (packed["tracklets"], packed["frames"], packed["bytes"]) == (4, 12, file.stat().st_size)
     with tarfile.open(file) as twin:
         assert len(twin.getnames()) == 13
-    sent = json.loads(tfclip("ingest", "archive", file, "--gallery", "packed", "--json"))
+    sent = json.loads(said("ingest", "archive", file, "--gallery", "packed", "--json"))
     assert (sent["created"], sent["failed"], sent["complete"]) == (4, 0, True)
     assert sent["items"][0]["external_id"] == "person-001/camera-1/001"
-    assert "already there" in tfclip("ingest", "archive", file, "--gallery", "packed")
+    assert "already there" in said("ingest", "archive", file, "--gallery", "packed")
     file.write_bytes(file.read_bytes()[:-5000])
-    shown = tfclip("ingest", "archive", file, "--gallery", "packed", code=1)
+    shown = said("ingest", "archive", file, "--gallery", "packed", code=1)
     assert "the archive: The archive ends before its end mark" in shown
     assert "failed: line 4" in shown
     for arguments in (("pack", tmp_path / "none", file), ("ingest", "archive", tmp_path / "none.tar")):
-        tfclip(*arguments, code=2)
+        said(*arguments, code=2)
     assert not list(tmp_path.glob("*.incoming"))

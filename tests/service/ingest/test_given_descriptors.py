@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from service.client import Descriptor, TfclipClient
+from tests.jobs import ended, run
 from tests.service.ingest.descriptors import field, send, vector
-from tests.service.jobs.moving import add_model, begin_move, ended, gate, run
+from tests.service.jobs.moving import add_model, begin_move, gate
 from tests.service.jobs.weights import make_weights
 from tests.support import ADMIN_KEY, RunningService, pictures, search, upload
 
@@ -68,6 +69,25 @@ def test_with_frames_both_are_kept_and_the_descriptor_counts(running_service: Ru
         assert client.get(stored["thumbnail_url"]).content == pictures(1, 2)[1]
     index = running_service.service.galleries.find("both").loaded.index
     assert np.allclose(index.vector(uuid.UUID(stored["id"])), sent / np.linalg.norm(sent))
+
+
+def test_another_frame_cap_of_the_gallery_leaves_a_given_descriptor_as_it_is(running_service: RunningService) -> None:
+    sent = vector(running_service, 8)
+    stored = send(running_service, field(running_service, sent), pictures(1, 5), gallery="capped").json()["id"]
+    made = upload(running_service, 1, frames=5, gallery="capped")["id"]
+
+    def kept() -> dict[str, bytes]:
+        with running_service.database() as connection:
+            query = "SELECT tracklet_id, vector FROM descriptors WHERE tracklet_id = ANY(%s)"
+            rows = connection.execute(query, ([uuid.UUID(stored), uuid.UUID(made)],)).fetchall()
+        return {str(tracklet): content for tracklet, content in rows}
+
+    before = kept()
+    with running_service.client() as client:
+        assert client.patch("/galleries/capped", json={"frame_cap": 2}).status_code == 200
+    assert run(running_service, "POST", "/admin/reindex", gallery="capped")["status"] == "succeeded"
+    assert kept()[stored] == before[stored] == sent.tobytes()
+    assert kept()[made] != before[made]
 
 
 def bad_descriptors(running: RunningService) -> dict[str, tuple[object, int, str]]:

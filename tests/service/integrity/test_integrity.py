@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from service.store import tracklets as tracklet_store
+from service.store import frame_locks
+from tests.jobs import run
 from tests.support import (
     RunningService,
     empty_database,
@@ -42,12 +43,7 @@ def found(running: RunningService, **options: object) -> dict[str, set[str]]:
 
 def repair(running: RunningService) -> dict[str, Any]:
     """Mend the gallery and return what came of it."""
-    with running.client() as client:
-        answer = client.post("/admin/repair", json={"gallery": GALLERY})
-        assert answer.status_code == 202, answer.text
-        location = answer.headers["location"]
-        wait_until(lambda: client.get(location).json()["finished_at"])
-        job = client.get(location).json()
+    job = run(running, "POST", "/admin/repair", gallery=GALLERY)
     assert job["status"] == "succeeded", job
     return job["result"]
 
@@ -380,7 +376,7 @@ def test_a_comparison_without_strange_files_waits_for_no_upload(
     with running_service.database() as uploading:
         uploading.autocommit = False
         # As an upload in progress has it.
-        key = tracklet_store._FRAMES_LOCK_CLASS + served.id
+        key = frame_locks._FRAMES_LOCK_CLASS + served.id
         uploading.execute("SELECT pg_advisory_xact_lock_shared(%s)", (key,))
         assert found(running_service) == {}
         uploading.rollback()

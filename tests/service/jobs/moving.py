@@ -1,4 +1,4 @@
-"""What tests of moving galleries share: jobs over HTTP, and models that describe only when a test lets them."""
+"""What tests of moving galleries share: generations, and models that describe only when a test lets them."""
 
 import asyncio
 import threading
@@ -16,9 +16,8 @@ from torch import Tensor
 
 from service.embedding.backend import ClipDescriptors, TorchBackend
 from service.store import generations as generations_store
-from tests.support import RunningService, upload, wait_until
-
-ENDED = ("succeeded", "failed", "cancelled")
+from tests.jobs import start
+from tests.support import RunningService, upload
 
 
 def add_model(running: RunningService, file: Path) -> None:
@@ -27,26 +26,6 @@ def add_model(running: RunningService, file: Path) -> None:
         kind = {"Content-Type": "application/octet-stream"}
         answer = client.post("/admin/models", content=file.read_bytes(), headers=kind)
     assert answer.status_code == 201, answer.text
-
-
-def start(running: RunningService, method: str, path: str, **body: object) -> str:
-    """Start a job and return where it is."""
-    with running.client() as client:
-        answer = client.request(method, path, **({"json": body} if body else {}))
-    assert answer.status_code == 202, answer.text
-    return answer.headers["location"]
-
-
-def ended(running: RunningService, location: str) -> dict[str, Any]:
-    """The job, once it is over."""
-    with running.client() as client:
-        wait_until(lambda: client.get(location).json()["status"] in ENDED)
-        return client.get(location).json()
-
-
-def run(running: RunningService, method: str, path: str, **body: object) -> dict[str, Any]:
-    """Start a job, wait for its end, and return it."""
-    return ended(running, start(running, method, path, **body))
 
 
 def generations(running: RunningService, **parameters: str) -> list[dict[str, Any]]:

@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 
 from service.jobs.reindex import BUILD_LOCK_CLASS
-from tests.service.jobs.moving import descriptors, ended, generations, run, start
+from tests.jobs import ended, run, start
+from tests.service.jobs.moving import descriptors, generations
 from tests.support import (
     RunningService,
     empty_database,

@@ -8,17 +8,15 @@ from pathlib import Path
 import pytest
 
 from service.gallery.galleries import Galleries
+from tests.jobs import ended, run, start
 from tests.service.jobs.moving import (
     add_model,
     begin_move,
     descriptors,
-    ended,
     gate,
     generations,
     held,
     joining,
-    run,
-    start,
     try_upload,
     waiting_for_locks,
 )

@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from service.jobs import queue
+from tests.jobs import run
 from tests.support import (
     RunningService,
     empty_database,
@@ -17,26 +18,11 @@ from tests.support import (
 )
 
 
-def run_reindex(running: RunningService, **body: object) -> dict:
-    """Start a re-index, wait for its end, and return the job."""
-    with running.client() as client:
-        answer = client.post("/admin/reindex", json=body)
-        assert answer.status_code == 202, answer.text
-        assert answer.headers["location"] == f"/jobs/{answer.json()['id']}"
-        assert answer.json()["status"] == "queued"
-
-        def finished() -> bool:
-            return client.get(answer.headers["location"]).json()["status"] in ("succeeded", "failed", "cancelled")
-
-        wait_until(finished)
-        return client.get(answer.headers["location"]).json()
-
-
 def test_a_reindex_opens_the_next_generation_with_the_same_answer(fresh_service: RunningService) -> None:
     ids = [upload(fresh_service, seed)["id"] for seed in range(6)]
     fresh_service.client().delete(f"/tracklets/{ids[3]}")
     before = search(fresh_service, ids[0])
-    job = run_reindex(fresh_service)
+    job = run(fresh_service, "POST", "/admin/reindex")
     assert (job["status"], job["done"], job["total"], job["error"]) == ("succeeded", 5, 5, None)
     after = search(fresh_service, ids[0])
     assert (before["generation"], after["generation"]) == (1, 2)
@@ -89,7 +75,7 @@ def test_a_job_that_fails_says_why(fresh_service: RunningService) -> None:
     upload(fresh_service, 1)
     with fresh_service.database() as connection:
         connection.execute("UPDATE descriptors SET vector = 'short'")
-    job = run_reindex(fresh_service)
+    job = run(fresh_service, "POST", "/admin/reindex")
     assert job["status"] == "failed"
     assert "descriptor" in job["error"]
     assert fresh_service.client().get("/readyz").status_code == 200

@@ -12,13 +12,14 @@ from sqlalchemy import text
 from service.errors import GalleryMoved
 from service.gallery.building import build_index
 from service.store import changes as change_store
-from service.store import galleries, generations, migrate, models, tracklets
+from service.store import frame_locks, galleries, generations, migrate, models, tracklet_writing
 from service.store.database import Database, conninfo
 from service.store.embedded import EmbeddedPostgres
 from service.store.galleries import Gallery
 from service.store.generations import Generation
 from service.store.models import ModelRecord
-from service.store.tracklets import FrameRecord, NewTracklet
+from service.store.tracklet_writing import NewTracklet
+from service.store.tracklets import FrameRecord
 from tests.support import empty_database
 
 pytestmark = pytest.mark.anyio
@@ -73,16 +74,16 @@ async def test_a_late_committer_gets_the_later_number_although_it_began_first(
     async def slow() -> int:
         async with database.transaction() as connection:
             # Does real work first, as every upload does; the number is taken last.
-            await tracklets.lock_frames_shared(connection, gallery.id)
+            await frame_locks.lock_frames_shared(connection, gallery.id)
             await connection.exec_driver_sql("SELECT txid_current()")
             began.set()
             await other_done.wait()
-            return (await tracklets.store(connection, gallery.id, early))[0]
+            return (await tracklet_writing.store(connection, gallery.id, early))[0]
 
     async def fast() -> int:
         await began.wait()
         async with database.transaction() as connection:
-            number, _, _ = await tracklets.store(connection, gallery.id, late)
+            number, _, _ = await tracklet_writing.store(connection, gallery.id, late)
         other_done.set()
         return number
 
@@ -94,11 +95,11 @@ async def test_a_late_committer_gets_the_later_number_although_it_began_first(
 
 async def test_the_second_writer_waits_for_the_first_to_commit(database: Database, gallery: Gallery) -> None:
     async with database.transaction() as first:
-        assert (await tracklets.store(first, gallery.id, new_tracklet()))[0] == 1
+        assert (await tracklet_writing.store(first, gallery.id, new_tracklet()))[0] == 1
 
         async def second() -> int:
             async with database.transaction() as connection:
-                return (await tracklets.store(connection, gallery.id, new_tracklet()))[0]
+                return (await tracklet_writing.store(connection, gallery.id, new_tracklet()))[0]
 
         waiting = asyncio.create_task(second())
         with pytest.raises(TimeoutError):
@@ -112,13 +113,13 @@ async def test_the_second_writer_waits_for_the_first_to_commit(database: Databas
 async def test_a_rolled_back_change_leaves_no_gap(database: Database, gallery: Gallery) -> None:
     async def fail() -> None:
         async with database.transaction() as connection:
-            assert (await tracklets.store(connection, gallery.id, new_tracklet()))[0] == 1
+            assert (await tracklet_writing.store(connection, gallery.id, new_tracklet()))[0] == 1
             raise RuntimeError("changed my mind")
 
     with pytest.raises(RuntimeError, match="changed my mind"):
         await fail()
     async with database.transaction() as connection:
-        assert (await tracklets.store(connection, gallery.id, new_tracklet()))[0] == 1
+        assert (await tracklet_writing.store(connection, gallery.id, new_tracklet()))[0] == 1
     async with database.transaction() as connection:
         assert (await galleries.get_state(connection, gallery.id)).change == 1
 
@@ -126,7 +127,7 @@ async def test_a_rolled_back_change_leaves_no_gap(database: Database, gallery: G
 async def test_concurrent_writers_get_every_number_once(database: Database, gallery: Gallery) -> None:
     async def write(number: int) -> int:
         async with database.transaction() as connection:
-            return (await tracklets.store(connection, gallery.id, new_tracklet(camera=f"c{number % 3}")))[0]
+            return (await tracklet_writing.store(connection, gallery.id, new_tracklet(camera=f"c{number % 3}")))[0]
 
     numbers = await asyncio.gather(*(write(n) for n in range(30)))
     assert sorted(numbers) == list(range(1, 31))
@@ -138,7 +139,7 @@ async def test_an_open_transaction_in_another_database_holds_nothing_back(
     with empty_database(postgres) as other, psycopg.connect(conninfo(other)) as elsewhere:
         elsewhere.execute("CREATE TABLE held AS SELECT 1")
         async with database.transaction() as connection:
-            await tracklets.store(connection, gallery.id, new_tracklet())
+            await tracklet_writing.store(connection, gallery.id, new_tracklet())
         async with database.transaction() as connection:
             changes = await change_store.after(connection, gallery.id, MODEL, 0)
         assert [change.number for change in changes] == [1]
@@ -150,9 +151,9 @@ async def test_an_added_tracklet_that_was_deleted_since_comes_without_a_row(
 ) -> None:
     tracklet = new_tracklet()
     async with database.transaction() as connection:
-        await tracklets.store(connection, gallery.id, tracklet)
+        await tracklet_writing.store(connection, gallery.id, tracklet)
     async with database.transaction() as connection:
-        deleted = await tracklets.remove(connection, tracklet.id, "test")
+        deleted = await tracklet_writing.remove(connection, tracklet.id, "test")
     assert deleted is not None
     assert deleted.change == 2
     async with database.transaction() as connection:
@@ -166,7 +167,7 @@ async def test_an_index_built_beside_writers_knows_which_changes_it_contains(
     async def write() -> None:
         for _ in range(20):
             async with database.transaction() as connection:
-                await tracklets.store(connection, gallery.id, new_tracklet())
+                await tracklet_writing.store(connection, gallery.id, new_tracklet())
 
     writing = asyncio.create_task(write())
     while not writing.done():
@@ -185,7 +186,7 @@ async def test_an_upload_described_by_a_model_that_no_longer_serves_is_not_store
 
     async def store_under_the_first() -> None:
         async with database.transaction() as connection:
-            await tracklets.store(connection, gallery.id, new_tracklet())
+            await tracklet_writing.store(connection, gallery.id, new_tracklet())
 
     with pytest.raises(GalleryMoved):
         await store_under_the_first()
@@ -204,7 +205,7 @@ async def put(database: Database, gallery: Gallery, *described_by: str) -> int:
     """Store a tracklet with descriptors of these models; its change number."""
     async with database.transaction() as connection:
         new = new_tracklet(descriptors=dict.fromkeys(described_by, VECTOR))
-        return (await tracklets.store(connection, gallery.id, new))[0]
+        return (await tracklet_writing.store(connection, gallery.id, new))[0]
 
 
 async def test_an_upload_brings_descriptors_of_the_serving_and_of_the_joining_generation_and_no_others(
@@ -270,7 +271,7 @@ async def test_a_change_and_a_switch_are_announced_when_they_are_committed(
     async with await psycopg.AsyncConnection.connect(conninfo(database.url), autocommit=True) as listener:
         await listener.execute(f"LISTEN {change_store.CHANNEL}")
         async with database.transaction() as connection:
-            await tracklets.store(connection, gallery.id, new_tracklet())
+            await tracklet_writing.store(connection, gallery.id, new_tracklet())
             assert [note async for note in listener.notifies(timeout=0.1)] == []
         heard = [note.payload async for note in listener.notifies(timeout=5, stop_after=1)]
         assert heard == [f"{gallery.id} 1"]
@@ -286,7 +287,7 @@ async def test_a_tracklet_without_a_descriptor_of_the_model_is_told_from_a_delet
     tracklet = new_tracklet()
     async with database.transaction() as connection:
         await models.register(connection, ModelRecord("b" * 64, 2, {}, {}, {}))
-        await tracklets.store(connection, gallery.id, tracklet)
+        await tracklet_writing.store(connection, gallery.id, tracklet)
     async with database.reading() as connection:
         (change,) = await change_store.after(connection, gallery.id, "b" * 64, 0)
         assert (change.row, change.undescribed) == (None, True)
@@ -303,7 +304,7 @@ async def test_copied_rows_equal_those_that_changes_bring(database: Database, ga
     ]
     for row in rows:
         async with database.transaction() as connection:
-            await tracklets.store(connection, gallery.id, row)
+            await tracklet_writing.store(connection, gallery.id, row)
     async with database.frozen() as connection:
         copied = [row async for batch in change_store.copy_rows(connection, gallery.id, MODEL, 100) for row in batch]
         followed = [change.row for change in await change_store.after(connection, gallery.id, MODEL, 0)]
@@ -318,13 +319,13 @@ async def test_an_upload_that_waited_for_the_maker_of_its_camera_locks_out_nobod
 
     async def second() -> None:
         async with database.transaction() as connection:
-            await tracklets.store(connection, gallery.id, new_tracklet())
+            await tracklet_writing.store(connection, gallery.id, new_tracklet())
             stored.set()
             await done.wait()
 
     async with database.reading() as other, asyncio.timeout(20):
         async with database.transaction() as first:
-            await tracklets.store(first, gallery.id, new_tracklet())
+            await tracklet_writing.store(first, gallery.id, new_tracklet())
             waiting = asyncio.create_task(second())
             while not await other.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from model.clips import spread_evenly
 from model.data.folder import FolderDataSet
+from service.client.uploading import Failure, Upload, UploadSummary
 from service.ingest.tracks import Track
 from service.ingest.video import CutOptions, CutReport, VideoError, cut_tracklets
-from service.upload import Failure, Upload, UploadSummary
 
 FRAMES_PER_TRACKLET = 256
 """The most frames that the service takes for one tracklet, as it comes."""

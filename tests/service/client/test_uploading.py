@@ -9,7 +9,7 @@ import pytest
 from service.client import TfclipClient
 from service.client.errors import UnreachableError
 from service.client.retries import RetryPolicy
-from service.upload import Upload, UploadSummary, upload_all
+from service.client.uploading import Upload, UploadSummary, upload_all
 
 
 @pytest.fixture

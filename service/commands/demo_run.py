@@ -10,12 +10,12 @@ from model.caution import caution
 from model.cli import console
 from model.data.folder import read_folder
 from service.client import SearchOptions, TfclipClient
+from service.client.uploading import UploadSummary
 from service.client.wire import Ranking, Tracklet
+from service.commands.demo_scene import CAMERAS, PASSING, RETURNING, SCENE_SEED, write_demo_scene
 from service.commands.ingest import upload_with_progress
 from service.commands.tables import output, print_table
-from service.demo_scene import CAMERAS, PASSING, RETURNING, SCENE_SEED, write_demo_scene
-from service.upload import UploadSummary
-from service.upload_sources import folder_uploads
+from service.commands.upload_sources import folder_uploads
 
 _SHOWN = 8
 
