@@ -76,6 +76,7 @@ class RunningService:
     def client(self, key: str | None = ADMIN_KEY) -> httpx.Client:
         """An HTTP client with this key."""
         headers = {"Authorization": f"Bearer {key}"} if key else {}
+        # Reading the certificates of the web for a service without TLS would take longer than most of these tests.
         return httpx.Client(base_url=self.url, headers=headers, timeout=60, verify=False)
 
     def database(self) -> psycopg.Connection:

@@ -64,13 +64,6 @@ class ReindexRequest(Schema):
     )
 
 
-class KeyListParameters(Schema):
-    """Options of a list of keys."""
-
-    limit: int = Field(default=100, ge=1, le=500)
-    cursor: Cursor | None = None
-
-
 class AdminListParameters(Schema):
     """Options of a list over all galleries."""
 

@@ -15,7 +15,6 @@ from service.api.gallery_schemas import (
     GalleryAnswer,
     GalleryDetails,
     GalleryFields,
-    GalleryListParameters,
     GalleryPage,
     IndexState,
     NewGallery,
@@ -23,7 +22,7 @@ from service.api.gallery_schemas import (
 )
 from service.api.json_body import json_body, read_json
 from service.api.problems import problems
-from service.api.values import GALLERY_PATTERN
+from service.api.values import GALLERY_PATTERN, PageParameters
 from service.errors import FieldError, GalleryDeleting, GalleryExists, InvalidRequest
 from service.jobs import deleting
 from service.runtime import Service
@@ -67,7 +66,7 @@ async def create_gallery(request: Request, response: Response, caller: AdminKey,
 
 @router.get("", operation_id="listGalleries", responses=problems(401, 403, 422, 503))
 async def list_galleries(
-    parameters: Annotated[GalleryListParameters, Query()], caller: ReadKey, service: ServiceDep
+    parameters: Annotated[PageParameters, Query()], caller: ReadKey, service: ServiceDep
 ) -> GalleryPage:
     """List galleries, oldest first."""
     after = decode_number(parameters.cursor) if parameters.cursor else None

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
 
-from service.api.values import LONGEST_SECONDS, Cursor, GalleryName, Schema, Text, plain_text
+from service.api.values import LONGEST_SECONDS, GalleryName, Schema, Text, plain_text
 from service.store.cameras import Camera, Transit
 from service.store.gallery_records import GalleryRecord, GalleryStatistics
 
@@ -42,13 +42,6 @@ class NewGallery(GalleryFields):
             "examples": [{"name": "summer-fair", "purpose": "Finding lost children", "legal_basis": "Consent"}]
         }
     )
-
-
-class GalleryListParameters(Schema):
-    """Options of a list of galleries."""
-
-    limit: int = Field(default=100, ge=1, le=500)
-    cursor: Cursor | None = None
 
 
 class GalleryAnswer(BaseModel):

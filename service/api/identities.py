@@ -23,13 +23,13 @@ from service.api.identity_schemas import (
     Merge,
     Merged,
     NewIdentity,
-    PageParameters,
     Unmerge,
     UnmergedAnswer,
 )
 from service.api.json_body import json_body, read_json
 from service.api.problems import problems
 from service.api.proposal_schemas import ProposalParameters, ProposalsAnswer
+from service.api.values import PageParameters
 from service.errors import NotFound
 from service.gallery.filters import Filters
 from service.identities import changing, merging

@@ -88,13 +88,6 @@ class IdentityListParameters(Schema):
     cursor: Cursor | None = None
 
 
-class PageParameters(Schema):
-    """Options of a list."""
-
-    limit: int = Field(default=100, ge=1, le=500)
-    cursor: Cursor | None = None
-
-
 class Identity(BaseModel):
     """An identity of a gallery."""
 

@@ -5,13 +5,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from service.api.admin_schemas import CreatedKey, Key, KeyChange, KeyList, KeyListParameters, NewKey
+from service.api.admin_schemas import CreatedKey, Key, KeyChange, KeyList, NewKey
 from service.api.conditional import IfMatch, check_unchanged, etag
 from service.api.creating import CreatingRoute
 from service.api.cursors import cut_page, decode_cursor, encode_cursor
 from service.api.dependencies import AdminKey, ServiceDep, single_valued
 from service.api.json_body import json_body, read_json
 from service.api.problems import problems
+from service.api.values import PageParameters
 from service.errors import NotFound
 from service.store import keys as store
 
@@ -39,9 +40,7 @@ async def create_key(request: Request, response: Response, caller: AdminKey, ser
 
 
 @router.get("", operation_id="listKeys", responses=problems(401, 403, 422, 503))
-async def list_keys(
-    parameters: Annotated[KeyListParameters, Query()], caller: AdminKey, service: ServiceDep
-) -> KeyList:
+async def list_keys(parameters: Annotated[PageParameters, Query()], caller: AdminKey, service: ServiceDep) -> KeyList:
     """List keys and what they have stored, revoked ones too, newest first."""
     before = decode_cursor(parameters.cursor) if parameters.cursor else None
     async with service.database.reading() as connection:

@@ -6,8 +6,7 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from service.api.examples.common import STRANGER_ID, TRACKLET_ID
-from service.api.identity_schemas import PageParameters
-from service.api.values import GalleryName, Schema
+from service.api.values import GalleryName, PageParameters, Schema
 from service.store.matches import MatchDecision, Verdict
 
 

@@ -126,3 +126,10 @@ class Schema(BaseModel):
     """Common to what clients send: unknown fields are refused, since they are misspelt ones."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PageParameters(Schema):
+    """Options of a list."""
+
+    limit: int = Field(default=100, ge=1, le=500)
+    cursor: Cursor | None = None

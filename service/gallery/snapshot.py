@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from service.disk import sync
 from service.gallery.columns import Columns, Labels, Table
 from service.gallery.index import Frozen, GalleryIndex
 
@@ -69,11 +70,7 @@ def write(path: Path, frozen: Frozen, gallery_id: int, generation: int, model_id
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync(path.parent)
 
 
 def read(path: Path, **index_options: Any) -> tuple[Manifest, GalleryIndex]:

@@ -5,18 +5,17 @@ import hashlib
 import random
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.errors import IndexNotReady, ModelConflict, NotFound
 from service.gallery import snapshot
-from service.gallery.columns import Columns
 from service.gallery.galleries import Galleries
 from service.gallery.index import Frozen, GalleryIndex
-from service.gallery.scoring import unit_rows
 from service.gallery.snapshot_folder import SnapshotFolder, verify_fit, verify_past
+from service.integrity.comparing import Compared
 from service.integrity.report import Report, this_process
 from service.jobs.describing import Describer
 from service.store import changes as change_store
@@ -24,7 +23,6 @@ from service.store import descriptors as descriptor_store
 from service.store import frame_locks
 from service.store import galleries as gallery_store
 from service.store import integrity as store
-from service.store.changes import IndexRow
 from service.store.database import Database
 from service.store.frames import FrameStore
 from service.store.galleries import Gallery
@@ -50,39 +48,6 @@ class Depth:
 
     hashed: int | None = 200
     described: int | None = 8
-
-
-@dataclass
-class _Compared:
-    """Rows of the database beside those of an index, as they come."""
-
-    frozen: Frozen
-    touched: set[uuid.UUID]
-    positions: dict[uuid.UUID, int]
-    missing: list[uuid.UUID] = field(default_factory=list)
-    differing: list[uuid.UUID] = field(default_factory=list)
-    broken: list[uuid.UUID] = field(default_factory=list)
-
-    def take(self, rows: Sequence[IndexRow]) -> None:
-        """Compare a batch."""
-        sound = []
-        for row in rows:
-            vector = np.frombuffer(row.vector, "<f4") if len(row.vector) == 4 * self.frozen.dimension else None
-            if vector is None or not np.isfinite(vector).all() or not vector.any():
-                self.broken.append(row.tracklet_id)
-            elif row.tracklet_id not in self.touched:
-                sound.append(row)
-        here = [row for row in sound if row.tracklet_id in self.positions]
-        self.missing += [row.tracklet_id for row in sound if row.tracklet_id not in self.positions]
-        if not here:
-            return
-        at = np.array([self.positions.pop(row.tracklet_id) for row in here])
-        stored = unit_rows(np.stack([np.frombuffer(row.vector, "<f4") for row in here]))
-        same = (self.frozen.rows.gather(self.frozen.numbers[at]) == stored).all(axis=1)
-        expected = Columns.of(here)
-        for number, row in enumerate(here):
-            if not same[number] or expected.describe(number) != self.frozen.columns.describe(int(at[number])):
-                self.differing.append(row.tracklet_id)
 
 
 class Checker:
@@ -154,7 +119,7 @@ class Checker:
             number = changes[-1].number
         content = frozen.ids.tobytes()
         ids = [uuid.UUID(bytes=content[16 * n : 16 * n + 16]) for n in range(len(frozen.ids))]
-        compared = _Compared(frozen, touched, {one: n for n, one in enumerate(ids) if one not in touched})
+        compared = Compared(frozen, touched, {one: n for n, one in enumerate(ids) if one not in touched})
         report.checked["index_rows"] = len(ids)
         async for rows in change_store.copy_rows(connection, gallery.id, model_id):
             await asyncio.to_thread(compared.take, rows)

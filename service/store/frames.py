@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from service.disk import sync
+
 INCOMING = ".incoming"
 """Beside the galleries' folders, on the same file system: half-written files, which no row can name yet.
 
@@ -44,7 +46,7 @@ class FrameStore:
         folder = self._root / gallery
         if not folder.is_dir():
             folder.mkdir(mode=0o700, exist_ok=True)
-            fsync_folder(self._root)
+            sync(self._root)
         for digest, content in frames.items():
             path = folder / digest.hex()
             if path.exists():
@@ -62,7 +64,7 @@ class FrameStore:
             except BaseException:
                 _unlink(incoming)
                 raise
-        fsync_folder(folder)
+        sync(folder)
 
     def path(self, gallery: str, digest: bytes) -> Path:
         """Where the frame's file is, if it is stored."""
@@ -86,7 +88,7 @@ class FrameStore:
         names = self._names(gallery)
         if folder.is_dir():
             shutil.rmtree(folder)
-            fsync_folder(self._root)
+            sync(self._root)
         return len(names)
 
     def _names(self, gallery: str) -> list[str]:
@@ -100,12 +102,3 @@ def _unlink(path: Path) -> bool:
     except FileNotFoundError:
         return False
     return True
-
-
-def fsync_folder(folder: Path) -> None:
-    """Make the entries of a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

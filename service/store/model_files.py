@@ -1,6 +1,5 @@
 """Weights on disk: `models/ID.safetensors`, whole or not at all, one file for each model."""
 
-import os
 import secrets
 import shutil
 import time
@@ -8,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from service.disk import sync
 from service.errors import FieldError, InvalidRequest, NotFound
 
 INCOMING = ".incoming"
@@ -102,15 +102,6 @@ class ModelFiles:
             except FileNotFoundError:
                 continue
         return removed
-
-
-def sync(path: Path) -> None:
-    """Bring a file, or a folder's entries, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _bad_path(message: str) -> InvalidRequest:

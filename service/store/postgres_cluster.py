@@ -1,11 +1,11 @@
 """The data of a PostgreSQL server: made once, complete or not at all, and only opened by the version that made them."""
 
-import os
 import shutil
 from pathlib import Path
 
 import structlog
 
+from service.disk import sync
 from service.store.postgres_binaries import MAJOR_VERSION, PostgresError, ServerAccount, one_line
 
 log = structlog.get_logger(__name__)
@@ -38,7 +38,7 @@ def create_cluster(cluster: Path, binaries: Path, account: ServerAccount, *, rol
     if made.returncode != 0:
         raise PostgresError(f"initdb failed in {cluster.parent}: {one_line(made.stderr)}")
     unfinished.rename(cluster)
-    _sync_folder(cluster.parent)
+    sync(cluster.parent)
     log.info("postgres_created", cluster=str(cluster), account=account.name)
 
 
@@ -56,11 +56,3 @@ def _check_version(cluster: Path) -> None:
             f"dump them with pg_dumpall of version {found}, move the folder away, start, and load the dump; "
             f"or run version {found} yourself and set TFCLIP_DATABASE_URL"
         )
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -66,7 +66,7 @@ def nothing_changes(running: RunningService) -> Iterator[None]:
     before = everything(running)
     yield
     assert everything(running) == before
-    with _plain_client(running) as client:
+    with running.client() as client:
         assert client.get("/readyz").status_code == 200
         answer = client.get("/tracklets", params={"limit": 1})
         assert answer.status_code == 200, answer.text
@@ -74,14 +74,8 @@ def nothing_changes(running: RunningService) -> Iterator[None]:
 
 def refused(running: RunningService, send: Callable[[httpx.Client], httpx.Response], *statuses: int) -> dict:
     """Send a request that must be refused with one of `statuses` and change nothing; return the problem."""
-    with nothing_changes(running), _plain_client(running) as client:
+    with nothing_changes(running), running.client() as client:
         return problem(send(client), *statuses)
-
-
-def _plain_client(running: RunningService) -> httpx.Client:
-    # Reading the certificates of the web for a service without TLS would take longer than most of these tests.
-    headers = {"Authorization": f"Bearer {running.admin_key}"}
-    return httpx.Client(base_url=running.url, headers=headers, timeout=60, verify=False)
 
 
 def upload(

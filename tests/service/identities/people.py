@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import httpx
-
 from tests.support import RunningService
 
 
@@ -16,7 +14,7 @@ def call(
     """Send a request that must be answered with this status; return the answer's body."""
     content = {} if body is None else {"json": body}
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    answer = _client(running).request(method, path, headers=named, **content)
+    answer = running.client().request(method, path, headers=named, **content)
     assert answer.status_code == status, answer.text
     return answer.json() if answer.content else None
 
@@ -100,8 +98,3 @@ def unchanged(running: RunningService, gallery: str = "default") -> Iterator[Non
     before = assignment(running, gallery), history(running, gallery)
     yield
     assert (assignment(running, gallery), history(running, gallery)) == before
-
-
-def _client(running: RunningService) -> httpx.Client:
-    headers = {"Authorization": f"Bearer {running.admin_key}"}
-    return httpx.Client(base_url=running.url, headers=headers, timeout=60, verify=False)
