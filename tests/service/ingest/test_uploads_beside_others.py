@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
-from service.store import tracklets as tracklet_store
+from service.store import frame_locks
 from service.store.database import conninfo
 from tests.support import RunningService, search, upload, wait_until
 
@@ -40,7 +40,7 @@ def frames_lock(running: RunningService) -> int:
     """The key of the lock on the files of the only gallery."""
     with running.database() as connection:
         (gallery_id,) = connection.execute("SELECT id FROM galleries").fetchone()
-    return tracklet_store._FRAMES_LOCK_CLASS + gallery_id
+    return frame_locks._FRAMES_LOCK_CLASS + gallery_id
 
 
 def test_an_upload_that_a_deadlock_ended_is_stored_by_a_second_try(
