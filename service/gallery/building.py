@@ -198,7 +198,7 @@ class IndexLoader:
             except (ModelGone, IndexOutOfStep) as error:
                 async with self._database.reading() as connection:
                     now = await gallery_store.get_state(connection, gallery_id)
-                if now.generation != gallery.generation:
+                if (now.generation, now.model_id) != (gallery.generation, gallery.model_id):
                     continue
                 if saved < 0:
                     raise IndexOutOfStep(str(error)) from error
@@ -207,7 +207,7 @@ class IndexLoader:
                 )
                 self._snapshots.forget(gallery.id, gallery.generation)
                 continue
-            if now.generation == gallery.generation:
+            if (now.generation, now.model_id) == (gallery.generation, gallery.model_id):
                 return Current(index, now, looked_at, saved)
 
     async def _build_serving(self, gallery: Gallery) -> GalleryIndex:

@@ -282,7 +282,7 @@ class Galleries:
                 return
             try:
                 gallery, looked_at = await self._loader.advance(loaded.index, served.id, loaded.model_id)
-                if gallery.generation == loaded.generation:
+                if loaded.serves(gallery):
                     await self._renew_rules(served, gallery)
                     served.current_at = looked_at
                     return

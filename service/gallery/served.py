@@ -7,6 +7,7 @@ from service.gallery.batching import SearchBatcher
 from service.gallery.index import GalleryIndex, Hit, Question
 from service.gallery.recall import RecallMonitor
 from service.store.cameras import Rules
+from service.store.galleries import Gallery
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,10 @@ class Loaded:
         if self.recall is not None:
             self.recall.watch(self.index, applied, question, hits)
         return hits
+
+    def serves(self, gallery: Gallery) -> bool:
+        """Whether it is of the generation that serves the gallery as it stands there."""
+        return (self.generation, self.model_id) == (gallery.generation, gallery.model_id)
 
 
 @dataclass
