@@ -5,6 +5,8 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import structlog
@@ -41,24 +43,34 @@ def apply_changes(index: GalleryIndex, changes: Sequence[Change]) -> None:
         IndexOutOfStep: a number is missing, or a row does not fit; the index must not be used any more.
         ModelGone: up to the change before, all is applied.
     """
-    for change in changes:
-        if change.number != index.applied + 1:
-            raise IndexOutOfStep(f"change {change.number} follows {index.applied}: numbers between them are missing")
-        if change.undescribed:
-            raise ModelGone(f"tracklet {change.tracklet_id} has no descriptor of the index's model")
-        if change.kind == "deleted":
-            index.remove(change.tracklet_id)
-        elif change.kind == "updated":
+    for number, change in enumerate(changes, start=index.applied + 1):
+        if change.number != number:
+            raise IndexOutOfStep(f"change {change.number} follows {number - 1}: numbers between them are missing")
+    for kind, run in groupby(changes, key=attrgetter("kind")):
+        if kind == "updated":
+            # An edit of many tracklets is as many changes in a row: no search may see some of them without the others.
+            edits = list(run)
             # One that is not in the index has no descriptor of its model; who adds it later takes it as it is then.
-            if change.row is not None:
-                index.update(change.row)
-        elif change.row is not None:
-            try:
-                index.add([change.row])
-            except ValueError as error:
-                raise IndexOutOfStep(str(error)) from error
-        # An added tracklet without a row was deleted since; its deletion is a later change.
-        index.applied = change.number
+            index.update([change.row for change in edits if change.row is not None])
+            index.applied = edits[-1].number
+            continue
+        for change in run:
+            _apply(index, change)
+            index.applied = change.number
+
+
+def _apply(index: GalleryIndex, change: Change) -> None:
+    """Apply one addition or deletion."""
+    if change.undescribed:
+        raise ModelGone(f"tracklet {change.tracklet_id} has no descriptor of the index's model")
+    if change.kind == "deleted":
+        index.remove(change.tracklet_id)
+    elif change.row is not None:
+        try:
+            index.add([change.row])
+        except ValueError as error:
+            raise IndexOutOfStep(str(error)) from error
+    # An added tracklet without a row was deleted since; its deletion is a later change.
 
 
 async def build_index(
@@ -198,7 +210,7 @@ class IndexLoader:
             except (ModelGone, IndexOutOfStep) as error:
                 async with self._database.reading() as connection:
                     now = await gallery_store.get_state(connection, gallery_id)
-                if now.generation != gallery.generation:
+                if (now.generation, now.model_id) != (gallery.generation, gallery.model_id):
                     continue
                 if saved < 0:
                     raise IndexOutOfStep(str(error)) from error
@@ -207,7 +219,7 @@ class IndexLoader:
                 )
                 self._snapshots.forget(gallery.id, gallery.generation)
                 continue
-            if now.generation == gallery.generation:
+            if (now.generation, now.model_id) == (gallery.generation, gallery.model_id):
                 return Current(index, now, looked_at, saved)
 
     async def _build_serving(self, gallery: Gallery) -> GalleryIndex:
@@ -247,7 +259,7 @@ class IndexLoader:
             looked_at = self._clock()
             async with self._database.reading() as connection:
                 gallery = await gallery_store.get_state(connection, gallery_id)
-                changes = await change_store.after(connection, gallery_id, model_id, index.applied)
+                changes = await change_store.whole_edits_after(connection, gallery_id, model_id, index.applied)
             if index.applied > gallery.change:
                 # Nobody but the caller moves the index, so this is no matter of who looked first.
                 raise IndexOutOfStep(

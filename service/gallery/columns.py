@@ -1,6 +1,7 @@
 """The plain columns beside the vectors: what filters look at."""
 
-from collections.abc import Hashable, Iterable, Sequence
+import copy
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -74,11 +75,11 @@ class Columns:
     """Camera, times, identity, frame count and labels of every row.
 
     One writer, any number of readers. A reader passes the row count it knows: rows that a writer appends beyond it, it
-    does not see. Of a row that is replaced meanwhile it sees each column before or after.
+    does not see. No row that is there ever changes: other values make other columns, see `replaced`.
 
     Attributes:
         count: rows.
-        labels: replaced as a whole by every change, so that a reader never sees half of one.
+        labels: replaced as a whole by every addition, so that a reader never sees half of one.
     """
 
     def __init__(self) -> None:
@@ -133,24 +134,23 @@ class Columns:
         )
         self.count = stop
 
-    def replace(self, row: int, values: IndexRow) -> None:
-        """Put other values into one row."""
-        self.camera[row] = self.cameras.code(values.camera)
-        self.started[row] = microseconds(values.started_at)
-        self.ended[row] = microseconds(values.ended_at)
-        self.identity[row] = NOBODY if values.identity is None else self.identities.code(values.identity)
-        self.frames[row] = values.frame_count
-        labels = self.labels
-        pair = np.array(sorted(self.pairs.code(pair) for pair in label_pairs(values.labels)), np.int32)
-        first, last = np.searchsorted(labels.row[: labels.count], [row, row + 1])
-        if np.array_equal(np.sort(labels.pair[first:last]), pair):
-            # Most updates are of an identity; copying all labels for each would cost more than all the rest.
-            return
-        self.labels = Labels(
-            labels.count - int(last - first) + len(pair),
-            _spliced(labels.row[: labels.count], first, last, np.full(len(pair), row, np.int32)),
-            _spliced(labels.pair[: labels.count], first, last, pair),
-        )
+    def replaced(self, values: Mapping[int, IndexRow]) -> "Columns":
+        """These columns with other values in some rows, by row number.
+
+        Readers may keep these; the writer must go on with the new ones alone, which share what did not change.
+        """
+        rows = np.array(sorted(values), np.int64)
+        other = Columns.of([values[row] for row in rows.tolist()])
+        identity = np.append(self.identities.translate(other.identities), np.int32(NOBODY))
+        changed = copy.copy(self)
+        changed.camera = _with(self.camera, rows, self.cameras.translate(other.cameras)[other.camera])
+        changed.started = _with(self.started, rows, other.started)
+        changed.ended = _with(self.ended, rows, other.ended)
+        changed.identity = _with(self.identity, rows, identity[other.identity])
+        changed.frames = _with(self.frames, rows, other.frames)
+        pair = self.pairs.translate(other.pairs)[other.labels.pair]
+        changed.labels = _with_labels(self.labels, rows, rows[other.labels.row].astype(np.int32), pair)
+        return changed
 
     def take(self, keep: NDArray[np.bool_]) -> "Columns":
         """The rows that `keep` (count,) names, and only those names and labels that they have."""
@@ -190,6 +190,24 @@ def _put(array: NDArray[Any], start: int, values: NDArray[Any]) -> NDArray[Any]:
     return array
 
 
-def _spliced(array: NDArray[np.int32], first: np.int64, last: np.int64, values: NDArray[np.int32]) -> NDArray[np.int32]:
-    """A copy of `array` with `values` in the place of those from `first` up to `last`."""
-    return np.concatenate([array[:first], values, array[last:]])
+def _with(column: NDArray[Any], rows: NDArray[np.int64], values: NDArray[Any]) -> NDArray[Any]:
+    """The column itself where it has these values in these rows, else a copy that has."""
+    if np.array_equal(column[rows], values):
+        return column
+    column = column.copy()
+    column[rows] = values
+    return column
+
+
+def _with_labels(labels: Labels, rows: NDArray[np.int64], row: NDArray[np.int32], pair: NDArray[np.int32]) -> Labels:
+    """The labels, with those that (row, pair) name, (n,) by row, in the place of all that `rows` had."""
+    old_row, old_pair = labels.row[: labels.count], labels.pair[: labels.count]
+    bounds = np.searchsorted(old_row, np.stack([rows, rows + 1], axis=1))
+    old = np.concatenate([np.arange(first, last) for first, last in bounds])
+    had, have = np.lexsort((old_pair[old], old_row[old])), np.lexsort((pair, row))
+    if np.array_equal(old_row[old][had], row[have]) and np.array_equal(old_pair[old][had], pair[have]):
+        # Most updates are of an identity; copying all labels for each would cost more than all the rest.
+        return labels
+    kept_row, kept_pair = np.delete(old_row, old), np.delete(old_pair, old)
+    places = np.searchsorted(kept_row, row)
+    return Labels(len(kept_row) + len(row), np.insert(kept_row, places, row), np.insert(kept_pair, places, pair))

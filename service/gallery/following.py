@@ -121,8 +121,8 @@ class Follower:
         if served is None:
             self._galleries.open_soon(gallery.name)
             return
-        state = (served.loaded.generation, served.index.applied, served.rules.version)
-        if state == (gallery.generation, gallery.change, gallery.rules):
+        state = (served.index.applied, served.rules.version)
+        if served.loaded.serves(gallery) and state == (gallery.change, gallery.rules):
             served.current_at = max(served.current_at, looked_at)
         else:
             self._galleries.refresh_soon(served)

@@ -198,16 +198,18 @@ class GalleryIndex:
         self._alive[number] = False
         return True
 
-    def update(self, row: IndexRow) -> bool:
-        """Replace what is kept of a tracklet beside its vector. False when it is not there.
+    def update(self, rows: Sequence[IndexRow]) -> int:
+        """Replace what is kept of tracklets beside their vectors; of a tracklet that comes twice, the last one counts.
 
-        A search that runs meanwhile sees a column as it was or as it is now.
+        A search that runs meanwhile sees all of them as they were or all as they are now.
+
+        Returns:
+            How many of them are here.
         """
-        number = self._numbers.get(row.tracklet_id)
-        if number is None:
-            return False
-        self._columns.replace(number, row)
-        return True
+        values = {self._numbers[row.tracklet_id]: row for row in rows if row.tracklet_id in self._numbers}
+        if values:
+            self._columns = self._columns.replaced(values)
+        return len(values)
 
     def freeze(self) -> Frozen:
         """The live rows as they are now. Must not run beside a writer; costs no copy of vectors."""
@@ -247,10 +249,12 @@ class GalleryIndex:
         # Before what is alive: one that is deleted in between must not be in its own answer.
         own = [self._numbers.get(one.exclude, -1) if one.exclude else -1 for one in questions]
         alive = self._alive[:count].copy()
+        # One for all that is asked: an update puts others in their place.
+        columns = self._columns
         masks: dict[Filters, Mask] = {}
         for one in questions:
             if one.filters not in masks:
-                allowed = alive if one.filters == NO_FILTERS else alive & passing(self._columns, one.filters, count)
+                allowed = alive if one.filters == NO_FILTERS else alive & passing(columns, one.filters, count)
                 masks[one.filters] = Mask(allowed)
         asked = [masks[one.filters] for one in questions]
         proposals = propose(self._rows, units, asked, [one.k + MARGIN for one in questions])
@@ -272,13 +276,13 @@ class GalleryIndex:
     def _scan(self, one: Question) -> list[Hit]:
         """The answer to any other question."""
         queries, count = unit_rows(np.atleast_2d(one.query)), self._count
+        columns = self._columns
         barred = [self._numbers.get(key, -1) for key in one.without | ({one.exclude} if one.exclude else set())]
         allowed = self._alive[:count].copy()
         if one.filters != NO_FILTERS:
-            allowed &= passing(self._columns, one.filters, count)
+            allowed &= passing(columns, one.filters, count)
         allowed[[number for number in barred if 0 <= number < count]] = False
-        # Copied: one pass must not see an identity change.
-        groups = self._columns.identity[:count].copy() if one.best_of_identity else None
+        groups = columns.identity[:count] if one.best_of_identity else None
         after = (one.after.score, one.after.tracklet_id) if one.after else None
         numbers, scores = scan(self._rows, Scan(queries, self._ids[:count], allowed, groups, after), one.k)
         return self._hits(self._ids[numbers], scores)

@@ -84,7 +84,7 @@ class GalleryLoader:
                 return
             try:
                 gallery, looked_at = await self._indexes.advance(loaded.index, served.id, loaded.model_id)
-                if gallery.generation == loaded.generation:
+                if loaded.serves(gallery):
                     await self._renew_rules(served, gallery)
                     served.current_at = looked_at
                     return

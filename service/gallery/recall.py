@@ -51,6 +51,9 @@ class RecallMonitor:
             applied: the index's last change before it was asked. One that changed since may not have had the rows that
                 it has now, so such an answer is passed over.
         """
+        if not question.plain:
+            # Others are answered without proposals, by a pass over every row: there is nothing that could be missed.
+            return
         if self._draw() >= self._share or index.applied != applied or not self._busy.acquire(blocking=False):
             return
         try:
@@ -72,7 +75,10 @@ class RecallMonitor:
 
 
 def compare(frozen: Frozen, question: Question, hits: Sequence[Hit]) -> tuple[int, int]:
-    """How many places the answer should have, and how many of its rows belong there; of equal scores any do."""
+    """How many places the answer to a plain question should have, and how many of its rows belong there.
+
+    Of equal scores, any do.
+    """
     allowed = passing(frozen.columns, question.filters, len(frozen.ids))
     if question.exclude is not None:
         own = np.frombuffer(question.exclude.bytes, ">u8")

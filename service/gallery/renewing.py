@@ -96,7 +96,7 @@ class Renewer:
         await self._loader.advance(index, served.id, before.model_id)
         async with served.writing:
             gallery, looked_at = await self._loader.advance(index, served.id, before.model_id)
-            if served.loaded is not before or gallery.generation != before.generation:
+            if served.loaded is not before or not before.serves(gallery):
                 return False
             served.loaded = self._as_loaded(index, before.generation, before.model_id)
             served.current_at = looked_at

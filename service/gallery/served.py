@@ -8,6 +8,7 @@ from service.gallery.index import GalleryIndex
 from service.gallery.questions import Hit, Question
 from service.gallery.recall import RecallMonitor
 from service.store.cameras import Rules
+from service.store.galleries import Gallery
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,10 @@ class Loaded:
         if self.recall is not None:
             self.recall.watch(self.index, applied, question, hits)
         return hits
+
+    def serves(self, gallery: Gallery) -> bool:
+        """Whether it is of the generation that serves the gallery as it stands there."""
+        return (self.generation, self.model_id) == (gallery.generation, gallery.model_id)
 
 
 @dataclass

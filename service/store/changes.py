@@ -5,6 +5,7 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import takewhile
 from typing import Any, Literal
 
 from sqlalchemy import and_, func, select, text
@@ -161,6 +162,25 @@ async def after(
         .limit(limit)
     )
     return [_change(*row) for row in await connection.execute(statement)]
+
+
+async def whole_edits_after(
+    connection: AsyncConnection, gallery_id: int, model_id: str, number: int, limit: int = 1000
+) -> list[Change]:
+    """As `after`, without an end amid updates, which may be one edit: those come together however many they are."""
+    changes = await after(connection, gallery_id, model_id, number, limit)
+    if len(changes) < limit or changes[-1].kind != "updated":
+        return changes
+    others = [place for place, change in enumerate(changes, start=1) if change.kind != "updated"]
+    if others:
+        # The updates at the end come next time, with what follows them.
+        return changes[: others[-1]]
+    while True:
+        page = await after(connection, gallery_id, model_id, changes[-1].number, limit)
+        updates = list(takewhile(lambda change: change.kind == "updated", page))
+        changes += updates
+        if len(updates) < limit:
+            return changes
 
 
 def _change(number: int, kind: str, tracklet_id: uuid.UUID, stored: uuid.UUID | None, *columns: Any) -> Change:

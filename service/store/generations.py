@@ -18,7 +18,7 @@ class Generation:
     """One index of one gallery under one model.
 
     Attributes:
-        id: names it in the whole database; `number` counts the generations of its gallery.
+        id: names it in the whole database; `number` counts the generations that its gallery ever had.
         status: `building` until it was complete once.
         serving: whether searches of the gallery are answered by it.
     """
@@ -77,14 +77,16 @@ async def numbers(connection: AsyncConnection) -> set[tuple[int, int]]:
 
 async def add(connection: AsyncConnection, gallery_id: int, model_id: str) -> Generation:
     """Open the gallery's next generation under `model_id`; it does not serve until `activate`."""
-    # The gallery's row is locked, so that two at once get two numbers.
-    await connection.execute(select(GalleryRow.id).where(GalleryRow.id == gallery_id).with_for_update(key_share=True))
-    newest = await connection.scalar(
-        select(func.max(GenerationRow.number)).where(GenerationRow.gallery_id == gallery_id)
+    # This locks the gallery's row, so that two at once get two numbers.
+    number = await connection.scalar(
+        update(GalleryRow)
+        .where(GalleryRow.id == gallery_id)
+        .values(generations=GalleryRow.generations + 1)
+        .returning(GalleryRow.generations)
     )
     created = await connection.scalar(
         insert(GenerationRow)
-        .values(gallery_id=gallery_id, number=(newest or 0) + 1, model_id=model_id)
+        .values(gallery_id=gallery_id, number=number, model_id=model_id)
         .returning(GenerationRow.id)
     )
     assert created is not None

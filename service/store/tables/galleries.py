@@ -36,7 +36,8 @@ class GalleryRow(Table):
     `generation` is the number of the generation that serves, `joining` of one that a job is about to make serve: every
     tracklet that is stored from then on is described for both. It is here and not with the generation because whoever
     waited for this row sees it as it is now, and all others as they were before the wait. `rebuild` counts how often
-    every process was asked to build its index anew.
+    every process was asked to build its index anew. `generations` counts those that the gallery ever had, and is the
+    newest one's number: none is given again after a purge, since processes tell indexes apart by it.
 
     `version` counts the changes of what is said of it; `rules` the changes of what every process keeps beside its
     index: cameras' time offsets, transit times, frame cap. A gallery that is `deleting` is there for the job that
@@ -50,6 +51,7 @@ class GalleryRow(Table):
     name: Mapped[str] = mapped_column(Text, unique=True)
     change: Mapped[int] = mapped_column(BigInteger, server_default="0")
     generation: Mapped[int] = mapped_column(BigInteger, server_default="1")
+    generations: Mapped[int] = mapped_column(BigInteger, server_default="1")
     joining: Mapped[int | None] = mapped_column(BigInteger)
     rebuild: Mapped[int] = mapped_column(BigInteger, server_default="0")
     description: Mapped[str | None] = mapped_column(Text)

@@ -71,7 +71,7 @@ class IndexStates(RuleBasedStateMachine):
     def update(self, number: int) -> None:
         """Other columns for a row."""
         if self.rows:
-            self.index.update(self._changed(number))
+            self.index.update([self._changed(number)])
 
     def _changed(self, number: int) -> IndexRow:
         row = self.rows[number % len(self.rows)]
@@ -94,7 +94,7 @@ class IndexStates(RuleBasedStateMachine):
         for index in (before, self.index):
             assert all(index.remove(row.tracklet_id) for row in gone)
             index.add(come)
-            assert all(index.update(row) for row in changed)
+            assert index.update(changed) == len(changed)
         queries = self.rng.normal(size=(len(FILTERS), DIMENSION)).astype(np.float32)
         questions = [Question(query, k, FILTERS[name][0]) for query, name in zip(queries, sorted(FILTERS), strict=True)]
         assert self.index.search_many(questions) == before.search_many(questions)

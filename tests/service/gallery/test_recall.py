@@ -2,6 +2,7 @@
 
 import threading
 import uuid
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -100,6 +101,25 @@ def test_the_share_of_searches_is_looked_at(index: GalleryIndex, share: float, l
     monitor.watch(index, 7, questions(index)[0], [])
     monitor.close()
     assert len(seen) == looked_at
+
+
+def test_answers_that_blocks_do_not_propose_are_passed_over(index: GalleryIndex) -> None:
+    seen: list[tuple[int, int]] = []
+    monitor = RecallMonitor(1.0, lambda asked, found: seen.append((asked, found)))
+    plain = questions(index)[0]
+    first = index.search_many([plain])[0]
+    for question in (
+        replace(plain, after=first[-1]),
+        replace(plain, best_of_identity=True),
+        replace(plain, without=frozenset({first[0].tracklet_id})),
+        replace(plain, query=np.stack([plain.query, -plain.query])),
+    ):
+        monitor.watch(index, 7, question, index.search_many([question])[0])
+        # Only one comparison runs at a time, and others are passed over.
+        wait_until(lambda: not monitor._busy.locked())
+    monitor.watch(index, 7, plain, first)
+    monitor.close()
+    assert seen == [(20, 20)]
 
 
 def test_the_metrics_count_places_of_live_searches(data_folder, database_url: str) -> None:

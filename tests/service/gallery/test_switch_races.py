@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from sqlalchemy import update
 
 from service.errors import DatabaseUnavailable
 from service.gallery.galleries import Galleries
@@ -20,24 +21,26 @@ from service.jobs.running import RunningJob
 from service.store import changes, descriptors, galleries, generations, jobs, migrate, models, tracklet_writing
 from service.store.database import Database
 from service.store.galleries import Gallery
+from service.store.generations import Generation
 from service.store.models import ModelRecord
+from service.store.tables import GenerationRow
 from service.store.tracklet_writing import NewTracklet
 from service.store.tracklets import FrameRecord
 
 pytestmark = pytest.mark.anyio
 
-FIRST, SECOND = "a" * 64, "b" * 64
+FIRST, SECOND, THIRD = "a" * 64, "b" * 64, "c" * 64
 VECTOR = np.array([1, 0], "<f4").tobytes()
 ANYTHING = Question(np.array([1, 0], np.float32), 100)
 
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    """A migrated database with two models of two numbers."""
+    """A migrated database with three models of two numbers."""
     await asyncio.to_thread(migrate.upgrade, database_url)
     database = Database(database_url)
     async with database.transaction() as connection:
-        for model in (FIRST, SECOND):
+        for model in (FIRST, SECOND, THIRD):
             await models.register(connection, ModelRecord(model, 2, {}, {}, {}))
     yield database
     await database.close()
@@ -68,13 +71,14 @@ async def put(database: Database, gallery: Gallery, model: str = FIRST) -> tuple
     return identifier, change
 
 
-async def move(database: Database, gallery: Gallery) -> None:
-    """Switch the gallery to the second model, as another process would."""
+async def move(database: Database, gallery: Gallery, model: str = SECOND) -> Generation:
+    """Switch the gallery to another model, as another process would."""
     async with database.transaction() as connection:
-        generation = await generations.add(connection, gallery.id, SECOND)
-        left = await changes.undescribed(connection, gallery.id, SECOND)
-        await descriptors.add(connection, SECOND, dict.fromkeys(left, VECTOR))
+        generation = await generations.add(connection, gallery.id, model)
+        left = await changes.undescribed(connection, gallery.id, model)
+        await descriptors.add(connection, model, dict.fromkeys(left, VECTOR))
         await generations.activate(connection, generation)
+        return generation
 
 
 @pytest.mark.parametrize("from_snapshot", [False, True])
@@ -104,6 +108,39 @@ async def test_a_switch_and_an_upload_while_a_gallery_is_loaded(
     assert (loaded.generation, loaded.model_id) == (2, SECOND)
     assert {hit.tracklet_id for hit in hits} == stored
     await process.close()
+
+
+async def test_a_process_that_looked_away_while_generations_came_and_went_serves_the_one_that_serves(
+    database: Database, gallery: Gallery, served: Galleries
+) -> None:
+    await put(database, gallery)
+    second = await move(database, gallery)
+    assert (await served.current("g")).model_id == SECOND
+    async with database.transaction() as connection:
+        (first,) = [one for one in await generations.list_page(connection, "g", 10) if one.number == 1]
+        await generations.activate(connection, first)
+    async with database.transaction() as connection:
+        assert await generations.remove(connection, second)
+    third = await move(database, gallery, THIRD)
+    assert third.number > second.number
+    loaded = await served.renewed("g")
+    assert (loaded.generation, loaded.model_id) == (third.number, THIRD)
+
+
+async def test_a_generation_of_the_same_number_and_another_model_is_another(
+    database: Database, gallery: Gallery, served: Galleries
+) -> None:
+    # As after a database was restored to before the switch and moved elsewhere, without a tracklet more or less.
+    await put(database, gallery)
+    second = await move(database, gallery)
+    assert (await served.current("g")).model_id == SECOND
+    async with database.transaction() as connection:
+        await descriptors.add(
+            connection, THIRD, dict.fromkeys(await changes.undescribed(connection, gallery.id, THIRD), VECTOR)
+        )
+        await connection.execute(update(GenerationRow).where(GenerationRow.id == second.id).values(model_id=THIRD))
+    loaded = await served.renewed("g")
+    assert (loaded.generation, loaded.model_id) == (second.number, THIRD)
 
 
 async def test_an_upload_that_the_index_could_not_follow_is_in_the_next_answer(

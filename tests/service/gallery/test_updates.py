@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.gallery import snapshot
+from service.gallery.building import apply_changes
 from service.gallery.columns import Columns
 from service.gallery.filters import Filters, label_pairs
 from service.gallery.index import GalleryIndex
-from service.store.changes import IndexRow
+from service.store.changes import Change, IndexRow
 from tests.support import (
     RunningService,
     empty_database,
@@ -70,7 +71,7 @@ def test_an_index_that_followed_equals_one_built_from_the_rows_as_they_are(
             identifier = uuid.UUID(int=place)
             if kind == "update":
                 changed = IndexRow(identifier, ended_at=None, vector=b"", **values)
-                assert index.update(changed) == (rows[identifier] is not None)
+                assert index.update([changed]) == (rows[identifier] is not None)
                 if rows[identifier] is not None:
                     rows[identifier] = replace(changed, vector=rows[identifier].vector)
             else:
@@ -99,7 +100,7 @@ def test_an_index_that_followed_equals_one_built_from_the_rows_as_they_are(
 def test_a_snapshot_has_the_updated_columns(tmp_path: Path) -> None:
     index = GalleryIndex(2)
     index.add([IndexRow(uuid.UUID(int=n), "c", None, None, b"\0\0\x80?" * 2, None, {"n": n}) for n in range(3)])
-    index.update(IndexRow(uuid.UUID(int=1), "d", None, None, b"", "Ann", {"n": 5, "m": True}))
+    index.update([IndexRow(uuid.UUID(int=1), "d", None, None, b"", "Ann", {"n": 5, "m": True})])
     snapshot.write(tmp_path / "s", index.freeze(), 1, 1, "m")
     _, again = snapshot.read(tmp_path / "s")
     assert described(again.freeze().columns) == described(index.freeze().columns)
@@ -127,12 +128,37 @@ def test_searches_beside_updates_find_a_row_by_what_it_was_or_is() -> None:
         thread.start()
     # Every one brings a value that no table has yet, and the labels of every other one get fewer.
     for n in range(size):
-        index.update(IndexRow(uuid.UUID(int=n), "c", None, None, b"", f"new {n}", {} if n % 2 else {"a": 1}))
+        index.update([IndexRow(uuid.UUID(int=n), "c", None, None, b"", f"new {n}", {} if n % 2 else {"a": 1})])
     done.set()
     for thread in threads:
         thread.join()
     assert failures == []
     assert len(index.search(np.ones(2, np.float32), size, Filters(labels={"a": 1}))) == size // 2
+
+
+def test_a_search_beside_an_edit_of_many_rows_sees_all_of_it_or_nothing() -> None:
+    size, edits = 500, 40
+    rows = [IndexRow(uuid.UUID(int=n), "c", None, None, b"\0\0\x80?" * 2, "Ann", {"a": 0}) for n in range(size)]
+    index, seen, done = GalleryIndex(2), set(), threading.Event()
+    index.add(rows)
+    both = Filters(identities=frozenset({"Ann"}), labels={"a": 0})
+
+    def look() -> None:
+        while not done.is_set():
+            seen.add(len(index.search(np.ones(2, np.float32), 2 * size, both)))
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    for edit in range(edits):
+        values = {"identity": "Bea", "labels": {"a": 1}} if edit % 2 == 0 else {"identity": "Ann", "labels": {"a": 0}}
+        edited = [replace(row, vector=b"", **values) for row in rows]
+        apply_changes(
+            index, [Change(index.applied + n, "updated", row.tracklet_id, row) for n, row in enumerate(edited, 1)]
+        )
+    done.set()
+    looking.join()
+    assert index.applied == edits * size
+    assert seen <= {0, size}
 
 
 def change_behind_its_back(running: RunningService, tracklet_id: str, identity: str, labels: dict[str, Any]) -> None:

@@ -133,6 +133,34 @@ async def test_concurrent_writers_get_every_number_once(database: Database, gall
     assert sorted(numbers) == list(range(1, 31))
 
 
+async def test_updates_in_a_row_come_together(database: Database, gallery: Gallery) -> None:
+    stored = new_tracklet()
+    async with database.transaction() as connection:
+        number, _, _ = await tracklet_writing.store(connection, gallery.id, stored)
+    for kinds, limit, expected in (
+        ("aaaa", 2, [2, 2]),
+        ("auuu", 2, [1, 3]),
+        ("auuua", 3, [1, 3, 1]),
+        ("uuuuau", 2, [4, 1, 1]),
+        ("uuuau", 2, [3, 1, 1]),
+    ):
+        last = number + len(kinds)
+        for kind in kinds:
+            async with database.transaction() as connection:
+                if kind == "a":
+                    await tracklet_writing.store(connection, gallery.id, new_tracklet())
+                else:
+                    await change_store.record(connection, gallery.id, "updated", stored.id)
+        sizes = []
+        while number < last:
+            async with database.transaction() as connection:
+                changes = await change_store.whole_edits_after(connection, gallery.id, MODEL, number, limit)
+            assert [change.number for change in changes] == [number + n for n in range(1, 1 + len(changes))]
+            sizes.append(len(changes))
+            number = changes[-1].number
+        assert sizes == expected
+
+
 async def test_an_open_transaction_in_another_database_holds_nothing_back(
     database: Database, gallery: Gallery, postgres: EmbeddedPostgres
 ) -> None:

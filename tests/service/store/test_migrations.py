@@ -112,3 +112,21 @@ def test_a_gallery_goes_with_its_identities(filled_url: str) -> None:
         )
         connection.execute("DELETE FROM galleries WHERE name = 'a'")
         assert connection.execute("SELECT count(*) FROM identity_events").fetchone() == (1,)
+
+
+def test_numbers_of_generations_go_on_after_those_that_were_given(database_url: str) -> None:
+    migrate.upgrade(database_url, "0010")
+    with psycopg.connect(conninfo(database_url)) as connection:
+        connection.execute("INSERT INTO models VALUES ('m', 2, '{}', '{}', '{}')")
+        connection.execute("INSERT INTO galleries (name, generation) VALUES ('a', 1), ('b', 4)")
+        connection.execute(
+            "INSERT INTO generations (gallery_id, number, model_id)"
+            " SELECT id, number, 'm' FROM galleries, (VALUES ('a', 1), ('a', 3), ('b', 4)) AS made (gallery, number)"
+            " WHERE name = gallery"
+        )
+    migrate.upgrade(database_url)
+    with psycopg.connect(conninfo(database_url)) as connection:
+        assert connection.execute("SELECT name, generations FROM galleries ORDER BY 1").fetchall() == [
+            ("a", 3),
+            ("b", 4),
+        ]
