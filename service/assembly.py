@@ -39,6 +39,7 @@ from service.identities.proposals import Proposals
 from service.ingest.admission import Admission
 from service.ingest.describing import UploadDescriber
 from service.ingest.images import ImageLimits
+from service.ingest.leftovers import Leftovers
 from service.ingest.sweeping import Sweeper
 from service.ingest.uploads import Uploads
 from service.integrity.checks import Checker
@@ -161,8 +162,10 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
     upload_describer = UploadDescriber(models, metrics, limits, settings.frame_cap, settings.decode_threads)
     parts.callback(upload_describer.close)
     sweeper = Sweeper(database, frames)
-    uploads = Uploads(database, frames, sweeper, upload_describer, models, galleries, metrics)
+    leftovers = Leftovers(sweeper.sweep)
+    uploads = Uploads(database, frames, leftovers, upload_describer, models, galleries, metrics)
     in_background(sweep_once(sweeper), "frame sweep", parts)
+    in_background(leftovers.keep_trying(), "frame files left", parts)
 
     evidence = Evidence(database, frames, models, galleries, settings.frame_cap, settings.decode_threads)
     parts.callback(evidence.close)

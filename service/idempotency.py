@@ -1,14 +1,13 @@
 """Idempotency keys of this process: claimed, renewed while their requests run, and forgotten in the end."""
 
 import asyncio
-import contextlib
 import time
 import uuid
 from datetime import timedelta
 
 import structlog
 
-from service.errors import DatabaseUnavailable, IdempotencyInProgress, IdempotencyKeyReused
+from service.errors import DatabaseUnavailable, IdempotencyInProgress, IdempotencyKeyReused, ServiceError
 from service.store import idempotency as store
 from service.store.database import Database
 from service.store.idempotency import Answer, Claim, Name, Taken
@@ -110,10 +109,14 @@ class IdempotencyKeys:
     async def _renew(self) -> None:
         while True:
             began = time.monotonic()
-            with contextlib.suppress(DatabaseUnavailable):
-                for held in list(self._held.values()):
+            for held in list(self._held.values()):
+                try:
                     async with self._database.transaction() as connection:
                         await store.renew(connection, held, self._lease)
+                except ServiceError as error:
+                    log.warning("an idempotency key is not renewed for now", error=str(error))
+                except Exception:
+                    log.exception("an idempotency key cannot be renewed")
             await asyncio.sleep(max(0.1, _RENEW_SECONDS - (time.monotonic() - began)))
 
     async def _purge(self) -> None:

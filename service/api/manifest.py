@@ -86,8 +86,7 @@ class _Reading:
         try:
             line = ManifestLine.model_validate_json(text)
         except ValidationError as error:
-            kinds = {one["type"] for one in error.errors()}
-            if kinds & {"json_invalid", "model_type"}:
+            if any(one["type"] in ("json_invalid", "model_type") and not one["loc"] for one in error.errors()):
                 raise InvalidArchive(f"Line {number} of the manifest is no JSON object.") from None
             errors = field_errors(error)[:_SHOWN_ERRORS]
             refusal = InvalidRequest(f"{errors[0].location}: {errors[0].message}", errors)
@@ -127,6 +126,6 @@ def _external_id(text: bytes, errors: list[FieldError]) -> str | None:
     """The external id of a line of which something else is wrong."""
     if any(error.location.startswith("external_id") for error in errors):
         return None
-    with suppress(ValueError):
+    with suppress(ValueError, KeyError):
         return str(json.loads(text)["external_id"])
     return None

@@ -66,8 +66,10 @@ async def with_identity(
     async with editor.in_gallery(gallery, done_by) as edit:
         identity = await edit.identity(identity_id)
         members = await identities.tracklets_of(edit.connection, edit.gallery.id, identity.name)
+        # All at once, in one order. Members that are deleted meanwhile are not held, and no decision is about them.
+        held_ids = {one.id for one in await assignments.hold(edit.connection, edit.gallery.id, [tracklet_id, *members])}
         (held,) = await edit.tracklets([tracklet_id])
-        others = [one for one in members if one != tracklet_id]
+        others = [one for one in members if one != tracklet_id and one in held_ids]
         if not others:
             raise IdentityConflict(
                 f"Identity {identity.name!r} has no other tracklet to compare with. Assign the first ones: "

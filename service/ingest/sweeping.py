@@ -26,7 +26,8 @@ class Sweeper:
 
     async def sweep(self, gallery_id: int, gallery: str, digests: Sequence[bytes]) -> int:
         """Remove those files among `digests` that no tracklet refers to; returns how many there were."""
-        async with self._database.transaction() as connection:
+        # It waits for whoever writes files, so it leaves connections to searches.
+        async with self._database.changing() as connection:
             await frame_locks.lock_frames_exclusively(connection, gallery_id)
             orphans = await frame_locks.unreferenced(connection, gallery_id, digests)
             return await asyncio.to_thread(self._frame_store.remove, gallery, orphans)

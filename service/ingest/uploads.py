@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 
-import structlog
-from sqlalchemy.exc import IntegrityError
+from psycopg.errors import DeadlockDetected
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from service import creation
 from service.disk import full_disk_told
@@ -17,7 +17,7 @@ from service.gallery.galleries import Galleries
 from service.ingest.arriving import Owner, Upload
 from service.ingest.describing import Described, UploadDescriber
 from service.ingest.frames import Frames
-from service.ingest.sweeping import Sweeper
+from service.ingest.leftovers import Leftovers
 from service.metrics import Metrics
 from service.store import frame_locks, keys, tracklet_writing
 from service.store import galleries as gallery_store
@@ -28,7 +28,7 @@ from service.store.galleries import Gallery
 from service.store.tracklet_writing import NewTracklet
 from service.store.tracklets import StoredTracklet
 
-log = structlog.get_logger(__name__)
+_TRIES = 3
 
 
 class Uploads:
@@ -38,7 +38,7 @@ class Uploads:
         self,
         database: Database,
         frame_store: FrameStore,
-        sweeper: Sweeper,
+        leftovers: Leftovers,
         describer: UploadDescriber,
         models: Models,
         galleries: Galleries,
@@ -46,7 +46,7 @@ class Uploads:
     ) -> None:
         self._database = database
         self._frame_store = frame_store
-        self._sweeper = sweeper
+        self._leftovers = leftovers
         self._describer = describer
         self._models = models
         self._galleries = galleries
@@ -140,7 +140,7 @@ class Uploads:
         if deleted is None:
             raise NotFound(f"There is no tracklet {tracklet_id}.")
         await self._galleries.catch_up(deleted.gallery, deleted.change)
-        await self._sweeper.sweep(deleted.gallery_id, deleted.gallery, list(deleted.frames))
+        await self._leftovers.remove(deleted.gallery_id, deleted.gallery, deleted.frames)
 
     async def _existing(
         self, upload: Upload, contents: Sequence[bytes], identifier: uuid.UUID
@@ -174,27 +174,33 @@ class Uploads:
         self, gallery: Gallery, new: NewTracklet, frames: Frames, quota: int | None
     ) -> tuple[int, datetime, str | None]:
         try:
-            async with self._database.changing() as connection:
-                await frame_locks.lock_frames_shared(connection, gallery.id)
-                await frame_locks.refuse_deleting(connection, gallery.id)
-                with self._metrics.stage("store"), full_disk_told("frames/"):
-                    await asyncio.to_thread(self._frame_store.write, gallery.name, frames.contents)
-                with self._metrics.stage("commit"):
-                    if new.key_id is not None and quota is not None:
-                        await keys.check_quota(connection, new.key_id, quota, lock=True)
-                    stored = await tracklet_writing.store(connection, gallery.id, new)
-                    await connection.commit()
-                return stored
+            tries = 0
+            while True:
+                try:
+                    return await self._commit_once(gallery, new, frames, quota)
+                except OperationalError as error:
+                    # PostgreSQL ended it, so that others it stood in a circle with go on; it can begin again.
+                    tries += 1
+                    if tries == _TRIES or not isinstance(error.orig, DeadlockDetected):
+                        raise
         except BaseException:
-            await self._clean_up(gallery, frames)
+            await self._leftovers.remove(gallery.id, gallery.name, frames.contents)
             raise
 
-    async def _clean_up(self, gallery: Gallery, frames: Frames) -> None:
-        try:
-            await self._sweeper.sweep(gallery.id, gallery.name, list(frames.contents))
-        except Exception as error:
-            # The sweep at the next start finds them.
-            log.warning("frame files of a failed upload remain for now", gallery=gallery.name, error=repr(error))
+    async def _commit_once(
+        self, gallery: Gallery, new: NewTracklet, frames: Frames, quota: int | None
+    ) -> tuple[int, datetime, str | None]:
+        async with self._database.changing() as connection:
+            await frame_locks.lock_frames_shared(connection, gallery.id)
+            await frame_locks.refuse_deleting(connection, gallery.id)
+            with self._metrics.stage("store"), full_disk_told("frames/"):
+                await asyncio.to_thread(self._frame_store.write, gallery.name, frames.contents)
+            with self._metrics.stage("commit"):
+                if new.key_id is not None and quota is not None:
+                    await keys.check_quota(connection, new.key_id, quota, lock=True)
+                stored = await tracklet_writing.store(connection, gallery.id, new)
+                await connection.commit()
+            return stored
 
 
 async def _new_id(upload: Upload, contents: Sequence[bytes]) -> uuid.UUID:

@@ -4,9 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import structlog
+
+from service.errors import ServiceError
 from service.store import jobs as store
 from service.store.database import Database
 from service.store.jobs import Job
+
+log = structlog.get_logger(__name__)
 
 _REPORT_SECONDS = 0.5
 
@@ -57,7 +62,13 @@ class RunningJob:
         async def keep_reporting() -> None:
             while True:
                 await asyncio.sleep(_REPORT_SECONDS)
-                await self.report()
+                try:
+                    await self.report()
+                except ServiceError as error:
+                    log.warning("job cannot report for now", job_id=str(self.job.id), error=str(error))
+                except Exception:
+                    # The next one may be heard, and brings word of a cancellation.
+                    log.exception("job cannot report", job_id=str(self.job.id))
 
         reporter = asyncio.create_task(keep_reporting(), name="job progress")
         try:

@@ -136,18 +136,20 @@ async def store(
 
 async def _find_or_create_camera(connection: AsyncConnection, gallery_id: int, name: str) -> int:
     found = select(CameraRow.id).where(CameraRow.gallery_id == gallery_id, CameraRow.name == name)
-    # Waits for whoever deletes it at this moment; it is made anew then.
-    camera_id = await connection.scalar(found.with_for_update(read=True, key_share=True))
-    if camera_id is None:
-        camera_id = await connection.scalar(
-            insert_or(CameraRow)
-            .values(gallery_id=gallery_id, name=name)
-            # Waits for a concurrent creator to commit; DO NOTHING would return no id then.
-            .on_conflict_do_update(index_elements=[CameraRow.gallery_id, CameraRow.name], set_={"name": name})
-            .returning(CameraRow.id)
-        )
-        assert camera_id is not None
-    return camera_id
+    while True:
+        # Waits for whoever deletes it at this moment; it is made anew then.
+        camera_id = await connection.scalar(found.with_for_update(read=True, key_share=True))
+        if camera_id is None:
+            camera_id = await connection.scalar(
+                insert_or(CameraRow)
+                .values(gallery_id=gallery_id, name=name)
+                # Waits for a concurrent creator to commit, and is found then. DO UPDATE would lock the row against
+                # every other upload of the camera, which may wait for one another's identities.
+                .on_conflict_do_nothing()
+                .returning(CameraRow.id)
+            )
+        if camera_id is not None:
+            return camera_id
 
 
 @dataclass(frozen=True)

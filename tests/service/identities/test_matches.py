@@ -1,5 +1,7 @@
 """Matches that people confirm or reject, and taking that back."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from tests.service.identities.people import (
@@ -10,7 +12,7 @@ from tests.service.identities.people import (
     new_identity,
     unchanged,
 )
-from tests.support import RunningService, upload
+from tests.support import RunningService, upload, wait_until
 
 
 @pytest.fixture
@@ -139,3 +141,23 @@ def test_a_match_of_one_thing_or_of_three_is_refused(running_service: RunningSer
         call(
             running_service, "POST", "/matches", {"tracklet_id": ids[0], "identity_id": ids[0], "verdict": "same"}, 404
         )
+
+
+@pytest.mark.parametrize("verdict", ["different", "same"])
+def test_a_decision_about_an_identity_is_about_the_tracklets_that_a_deletion_beside_it_leaves(
+    running_service: RunningService, ids: list[str], verdict: str
+) -> None:
+    identity = new_identity(running_service, f"ann {ids[0][:8]}", *ids[:3])
+    body = {"tracklet_id": ids[3], "identity_id": identity, "verdict": verdict}
+    with ThreadPoolExecutor(1) as thread, running_service.database() as deleting:
+        deleting.autocommit = False
+        # As DELETE /tracklets does before its COMMIT, and this is the identity's oldest.
+        deleting.execute("DELETE FROM tracklets WHERE id = %s", (ids[0],))
+        decided = thread.submit(call, running_service, "POST", "/matches", body, 201)
+        with running_service.database() as other:
+            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            wait_until(lambda: other.execute(waiting).fetchone()[0])
+        deleting.commit()
+    pairs = {tuple(match["tracklet_ids"]) for match in decided.result()["items"]}
+    left = ids[1:3] if verdict == "different" else ids[1:2]
+    assert pairs == {tuple(sorted((one, ids[3]))) for one in left}

@@ -100,6 +100,7 @@ def test_each_tracklet_fails_alone_and_says_why(running_service: RunningService)
         {"frames": ["g.jpg"]},
         {"external_id": "misspelt", "frame": ["h.jpg"]},
         {"external_id": "model", "descriptor": field(running_service, vector(running_service, 1), "0" * 64)},
+        {"external_id": "number", "frames": ["i.jpg"], "descriptor": 5},
         {"external_id": "last", "frames": ["last.jpg"]},
     ]
     buffer = BytesIO()
@@ -133,9 +134,10 @@ def test_each_tracklet_fails_alone_and_says_why(running_service: RunningService)
         (14, "failed", "invalid_request"),
         (15, "failed", "invalid_request"),
         (16, "failed", "model_conflict"),
-        (17, "created", None),
+        (17, "failed", "invalid_request"),
+        (18, "created", None),
     ]
-    assert (found["created"], found["existing"], found["failed"], found["complete"]) == (2, 0, 15, True)
+    assert (found["created"], found["existing"], found["failed"], found["complete"]) == (2, 0, 16, True)
     assert "'none.jpg' and 1 more" in found["items"][2]["problem"]["detail"]
     assert (found["items"][13]["external_id"], found["items"][14]["external_id"]) == (None, "misspelt")
     assert found["unlisted"] == 4

@@ -310,3 +310,29 @@ async def test_copied_rows_equal_those_that_changes_bring(database: Database, ga
         followed = [change.row for change in await change_store.after(connection, gallery.id, MODEL, 0)]
     assert len(copied) == len(rows)
     assert copied == sorted(followed, key=lambda row: row.tracklet_id)
+
+
+async def test_an_upload_that_waited_for_the_maker_of_its_camera_locks_out_nobody(
+    database: Database, gallery: Gallery
+) -> None:
+    stored, done = asyncio.Event(), asyncio.Event()
+
+    async def second() -> None:
+        async with database.transaction() as connection:
+            await tracklet_writing.store(connection, gallery.id, new_tracklet())
+            stored.set()
+            await done.wait()
+
+    async with database.reading() as other, asyncio.timeout(20):
+        async with database.transaction() as first:
+            await tracklet_writing.store(first, gallery.id, new_tracklet())
+            waiting = asyncio.create_task(second())
+            while not await other.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        try:
+            await stored.wait()
+            # As a third upload has the camera, before it goes on to an identity that the second may have made.
+            assert await other.scalar(text("SELECT name FROM cameras FOR KEY SHARE NOWAIT")) == "c"
+        finally:
+            done.set()
+            await waiting
