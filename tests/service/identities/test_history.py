@@ -45,7 +45,9 @@ class World:
         """Store a tracklet, as an upload does."""
         frames = [FrameRecord(b"h" * 32, "image/jpeg", 8, 8, 100)]
         vector = b"\0\0\x80?\0\0\0\0"
-        new = NewTracklet(uuid.uuid4(), "c", None, identity, None, None, {}, frames, b"d", MODEL, vector, "upload")
+        new = NewTracklet(
+            uuid.uuid4(), "c", None, identity, None, None, {}, frames, b"d", {MODEL: vector}, uploaded_by="upload"
+        )
         async with self.database.transaction() as connection:
             gallery = await galleries.find_or_create(connection, "g", MODEL)
             change, _, _ = await tracklet_writing.store(connection, gallery.id, new)
