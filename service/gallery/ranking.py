@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -33,6 +33,8 @@ PAGE_PLACES = 1000
 """Places of an answer at most."""
 
 _RERANK_THREADS = 2
+
+H = TypeVar("H", Hit, RerankedHit)
 
 
 @dataclass(frozen=True)
@@ -253,10 +255,14 @@ class Search:
             hits = [hit for hit in found if options.min_score is None or hit.score >= options.min_score]
             looked_at = hits[: asked.k - 1]
             rows, model = await self._rows(looked_at, loaded, options.gallery)
-            gone = frozenset(hit.tracklet_id for hit in looked_at if hit.tracklet_id not in rows)
+            places = _fitting(looked_at, rows, question.filters)
+            if options.best_of_identity:
+                places = _first_of_identity(places)
+            fit = {hit.tracklet_id for hit, _ in places}
+            gone = frozenset(hit.tracklet_id for hit in looked_at if hit.tracklet_id not in fit)
             if not gone:
                 break
-            # Another process deleted some a moment ago: the next ones belong in their places. Perhaps it deleted many.
+            # Another process deleted or changed some a moment ago: the next ones belong in their places. Perhaps many.
             asked = replace(asked, k=2 * asked.k, without=asked.without | gone)
         shown = looked_at[: options.k]
         results = [RankedTracklet(n, hit.score, rows[hit.tracklet_id]) for n, hit in enumerate(shown, start=rank + 1)]
@@ -280,7 +286,7 @@ class Search:
             )
         hits = [hit for hit in found if options.min_score is None or hit.score >= options.min_score]
         rows, model = await self._rows(hits, loaded, options.gallery)
-        present = [(hit, rows[hit.tracklet_id]) for hit in hits if hit.tracklet_id in rows]
+        present = _fitting(hits, rows, question.filters)
         if options.best_of_identity:
             present = _first_of_identity(present)
         results = [
@@ -324,9 +330,15 @@ class Search:
         return self._models[model_id]
 
 
-def _first_of_identity(
-    places: Sequence[tuple[RerankedHit, StoredTracklet]],
-) -> list[tuple[RerankedHit, StoredTracklet]]:
+def _fitting(
+    hits: Sequence[H], rows: Mapping[uuid.UUID, StoredTracklet], filters: Filters
+) -> list[tuple[H, StoredTracklet]]:
+    """The hits that are stored still and pass as they are stored, with their rows."""
+    present = [(hit, rows[hit.tracklet_id]) for hit in hits if hit.tracklet_id in rows]
+    return [(hit, row) for hit, row in present if filters.allows(row.identity, row.labels)]
+
+
+def _first_of_identity(places: Sequence[tuple[H, StoredTracklet]]) -> list[tuple[H, StoredTracklet]]:
     """The first place of each identity, and all without one."""
     seen: set[str] = set()
     kept = []
