@@ -185,9 +185,9 @@ class Search:
         seen = [options.query_sighting or Sighting(None)]
         # Before the frames are embedded: that is the dear part.
         options.filters(seen, self._galleries.rules(options.gallery))
-        loaded, (vector,) = await self.queries.described(options.gallery, [contents])
+        loaded, vector, made_of = await self.queries.of_frames(options.gallery, contents, options.cursor is not None)
         filters = options.filters(seen, self._galleries.rules(options.gallery))
-        return await self._answer(loaded, Question(vector, options.k, filters), options)
+        return await self._answer(loaded, Question(vector, options.k, filters, made_of=made_of), options)
 
     async def by_examples(
         self, positive: Sequence[uuid.UUID], negative: Sequence[uuid.UUID], combine: Combine, options: SearchOptions
