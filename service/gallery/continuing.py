@@ -25,7 +25,7 @@ def mark_of(question: Question, options: SearchOptions) -> bytes:
     named = {option.name: getattr(options, option.name) for option in fields(options) if option.name not in _FREE}
     named["barred"] = question.without | ({question.exclude} if question.exclude else set())
     text = json.dumps(named, sort_keys=True, default=_plain)
-    return hashlib.blake2b(text.encode() + question.query.tobytes(), digest_size=16).digest()
+    return hashlib.blake2b(text.encode() + (question.made_of or question.query.tobytes()), digest_size=16).digest()
 
 
 def encode(last: Hit, rank: int, generation: int, mark: bytes) -> str:

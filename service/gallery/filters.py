@@ -80,6 +80,14 @@ class Filters:
             # Whatever the clocks say, these are equal to others that do not look at them.
             object.__setattr__(self, "rules", NO_RULES)
 
+    def allows(self, identity: str | None, labels: Mapping[str, Any]) -> bool:
+        """Whether a row passes by what can change of it, if by the rest it does."""
+        return (
+            (not self.identities or identity in self.identities)
+            and (self.identity_known is None or (identity is not None) == self.identity_known)
+            and self.pairs <= set(label_pairs(labels))
+        )
+
     @property
     def looks_at_times(self) -> bool:
         """Whether times decide."""

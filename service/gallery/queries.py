@@ -1,5 +1,6 @@
 """What is asked with: vectors of stored tracklets, of frames that are not stored, and of examples."""
 
+import hashlib
 import uuid
 from collections.abc import Sequence
 from typing import Literal
@@ -18,6 +19,9 @@ Combine = Literal["mean", "max"]
 NEGATIVE_WEIGHT = 0.2
 """Weight of negative examples, positive ones having 1: the 0.15 to 0.75 of Manning, Raghavan and Schütze, 9.1.1."""
 
+_ASKED = 1000
+"""Sets of frames whose vectors are kept for further pages."""
+
 
 class Queries:
     """Finds the vectors of questions, and the index that they are for."""
@@ -25,6 +29,7 @@ class Queries:
     def __init__(self, galleries: Galleries, describer: UploadDescriber) -> None:
         self._galleries = galleries
         self._describer = describer
+        self._asked: dict[bytes, NDArray[np.float32]] = {}
 
     async def stored(self, gallery: str, tracklet_ids: Sequence[uuid.UUID]) -> tuple[Loaded, NDArray[np.float32]]:
         """The gallery, current, and the unit vectors (N, D) of these tracklets of it.
@@ -62,6 +67,31 @@ class Queries:
             loaded = await self._galleries.current(gallery)
         return loaded, vectors
 
+    async def of_frames(
+        self, gallery: str, frames: Sequence[bytes], again: bool
+    ) -> tuple[Loaded, NDArray[np.float32], bytes]:
+        """As `described` of one set, and what tells its frames from others under the model.
+
+        Args:
+            again: a page of them was shown before: by the same vector if this process has it still. The network gives
+                other bits for frames that it computes beside others, and a page of another vector may not join.
+
+        Raises:
+            NotFound, InvalidFrame, QueueFull, ModelConflict, IndexNotReady: as `described`.
+        """
+        loaded = await self._galleries.current(gallery)
+        digest = _digest(frames, loaded.model_id, self._galleries.rules(gallery).frame_cap)
+        vector = self._asked.get(digest) if again else None
+        if vector is None:
+            loaded, (vector,) = await self.described(gallery, [frames])
+            digest = _digest(frames, loaded.model_id, self._galleries.rules(gallery).frame_cap)
+        # The newest last. Whoever asked with the same frames meanwhile has pages of the vector that is here.
+        vector = self._asked.pop(digest, vector)
+        self._asked[digest] = vector
+        if len(self._asked) > _ASKED:
+            del self._asked[next(iter(self._asked))]
+        return loaded, vector, digest
+
     async def _vector(
         self, frames: Sequence[bytes], number: int, model_id: str, frame_cap: int | None
     ) -> NDArray[np.float32]:
@@ -91,6 +121,13 @@ class Queries:
         # A search takes its query, stored or not, to length 1 again.
         query = unit_rows(sides[0][None])[0]
         return loaded, float(cosine_scores(sides[1][None], query)[0])
+
+
+def _digest(frames: Sequence[bytes], model_id: str, frame_cap: int | None) -> bytes:
+    made = hashlib.sha256(f"{model_id} {frame_cap}".encode())
+    for frame in frames:
+        made.update(hashlib.sha256(frame).digest())
+    return made.digest()
 
 
 def combined(positive: NDArray[np.float32], negative: NDArray[np.float32], combine: Combine) -> NDArray[np.float32]:

@@ -31,6 +31,7 @@ class Question:
         without: further tracklets that must not answer.
         after: the answer begins after this place of the ranking.
         best_of_identity: of each identity only the best row that passes answers; rows without one stand for themselves.
+        made_of: what tells the query from others, where making it again may give other bits.
     """
 
     query: NDArray[np.float32]
@@ -40,6 +41,7 @@ class Question:
     without: frozenset[uuid.UUID] = frozenset()
     after: Hit | None = None
     best_of_identity: bool = False
+    made_of: bytes | None = None
 
     @property
     def plain(self) -> bool:

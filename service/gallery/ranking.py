@@ -5,13 +5,14 @@ import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 
 from service.calibration.answers import Decision, Judge, judged
 from service.errors import FieldError, InvalidRequest, NotFound
 from service.gallery import continuing
-from service.gallery.filters import Sighting
+from service.gallery.filters import Filters, Sighting
 from service.gallery.galleries import Galleries
 from service.gallery.options import SearchOptions
 from service.gallery.queries import Combine, Queries, combined
@@ -30,6 +31,8 @@ PAGE_PLACES = 1000
 """Places of an answer at most."""
 
 _RERANK_THREADS = 2
+
+H = TypeVar("H", Hit, RerankedHit)
 
 
 @dataclass(frozen=True)
@@ -111,9 +114,9 @@ class Search:
         seen = [options.query_sighting or Sighting(None)]
         # Before the frames are embedded: that is the dear part.
         options.filters(seen, self._galleries.rules(options.gallery))
-        loaded, (vector,) = await self.queries.described(options.gallery, [contents])
+        loaded, vector, made_of = await self.queries.of_frames(options.gallery, contents, options.cursor is not None)
         filters = options.filters(seen, self._galleries.rules(options.gallery))
-        return await self._answer(loaded, Question(vector, options.k, filters), options)
+        return await self._answer(loaded, Question(vector, options.k, filters, made_of=made_of), options)
 
     async def by_examples(
         self, positive: Sequence[uuid.UUID], negative: Sequence[uuid.UUID], combine: Combine, options: SearchOptions
@@ -181,10 +184,14 @@ class Search:
             hits = [hit for hit in found if options.min_score is None or hit.score >= options.min_score]
             looked_at = hits[: asked.k - 1]
             rows, model = await self._rows(looked_at, loaded, options.gallery)
-            gone = frozenset(hit.tracklet_id for hit in looked_at if hit.tracklet_id not in rows)
+            places = _fitting(looked_at, rows, question.filters)
+            if options.best_of_identity:
+                places = _first_of_identity(places)
+            fit = {hit.tracklet_id for hit, _ in places}
+            gone = frozenset(hit.tracklet_id for hit in looked_at if hit.tracklet_id not in fit)
             if not gone:
                 break
-            # Another process deleted some a moment ago: the next ones belong in their places. Perhaps it deleted many.
+            # Another process deleted or changed some a moment ago: the next ones belong in their places. Perhaps many.
             asked = replace(asked, k=2 * asked.k, without=asked.without | gone)
         shown = looked_at[: options.k]
         results = [RankedTracklet(n, hit.score, rows[hit.tracklet_id]) for n, hit in enumerate(shown, start=rank + 1)]
@@ -208,7 +215,7 @@ class Search:
             )
         hits = [hit for hit in found if options.min_score is None or hit.score >= options.min_score]
         rows, model = await self._rows(hits, loaded, options.gallery)
-        present = [(hit, rows[hit.tracklet_id]) for hit in hits if hit.tracklet_id in rows]
+        present = _fitting(hits, rows, question.filters)
         if options.best_of_identity:
             present = _first_of_identity(present)
         results = [
@@ -252,9 +259,15 @@ class Search:
         return self._models[model_id]
 
 
-def _first_of_identity(
-    places: Sequence[tuple[RerankedHit, StoredTracklet]],
-) -> list[tuple[RerankedHit, StoredTracklet]]:
+def _fitting(
+    hits: Sequence[H], rows: Mapping[uuid.UUID, StoredTracklet], filters: Filters
+) -> list[tuple[H, StoredTracklet]]:
+    """The hits that are stored still and pass as they are stored, with their rows."""
+    present = [(hit, rows[hit.tracklet_id]) for hit in hits if hit.tracklet_id in rows]
+    return [(hit, row) for hit, row in present if filters.allows(row.identity, row.labels)]
+
+
+def _first_of_identity(places: Sequence[tuple[H, StoredTracklet]]) -> list[tuple[H, StoredTracklet]]:
     """The first place of each identity, and all without one."""
     seen: set[str] = set()
     kept = []

@@ -4,7 +4,8 @@ import asyncio
 import hashlib
 import random
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from service.errors import IndexNotReady, ModelConflict, NotFound
 from service.gallery import snapshot
 from service.gallery.galleries import Galleries
 from service.gallery.index import Frozen, GalleryIndex
+from service.gallery.served import Loaded
 from service.gallery.snapshot_folder import SnapshotFolder, verify_fit, verify_past
 from service.integrity.comparing import Compared
 from service.integrity.report import Report, this_process
@@ -77,32 +79,42 @@ class Checker:
             NotFound: there is no such gallery.
             DatabaseUnavailable.
         """
-        frozen, generation, model_id = await self._frozen(name)
-        async with self._database.frozen() as connection:
-            gallery = await gallery_store.find(connection, name)
-            if gallery is None:
-                raise NotFound(f"There is no gallery {name!r}.")
-            generation, model_id = generation or gallery.generation, model_id or gallery.model_id
-            report = Report(this_process(), name, generation, model_id, gallery.change)
-            await self._compare_index(connection, gallery, model_id, frozen, report)
+        async with self._side_by_side(name) as (connection, gallery, frozen):
+            report = Report(this_process(), name, gallery.generation, gallery.model_id, gallery.change)
+            await self._compare_index(connection, gallery, gallery.model_id, frozen, report)
             report.note("frame_rows", await store.with_wrong_frame_rows(connection, gallery.id))
             tracklets, frames, files = await store.count(connection, gallery.id)
         report.checked |= {"tracklets": tracklets, "frames": frames, "files": files}
         await self._compare_files(gallery, depth.hashed, files, report)
         await self._look_for_unknown_files(gallery, report)
         await self._check_snapshot(gallery, report)
-        await self._describe_again(gallery, model_id, depth.described, report, progress)
+        await self._describe_again(gallery, gallery.model_id, depth.described, report, progress)
         return report
 
-    async def _frozen(self, name: str) -> tuple[Frozen | None, int | None, str | None]:
-        """The index as it is now, its generation and its model; None when it cannot be loaded."""
+    @asynccontextmanager
+    async def _side_by_side(self, name: str) -> AsyncIterator[tuple[AsyncConnection, Gallery, Frozen | None]]:
+        """The database and the gallery as they stand, and its index; None when what serves cannot be loaded."""
+        for look in range(1, _LOOKS + 1):
+            frozen, loaded = await self._frozen(name, again=look > 1)
+            async with self._database.frozen() as connection:
+                gallery = await gallery_store.find(connection, name)
+                if gallery is None:
+                    raise NotFound(f"There is no gallery {name!r}.")
+                serves = loaded is not None and loaded.serves(gallery)
+                if serves or loaded is None or look == _LOOKS:
+                    yield connection, gallery, frozen if serves else None
+                    return
+            # Switched between the two: what was frozen serves no more, and need not have what came since.
+
+    async def _frozen(self, name: str, again: bool) -> tuple[Frozen | None, Loaded | None]:
+        """The index as it is now, and what it is; None when it cannot be loaded."""
         try:
-            await self._galleries.current(name)
+            await (self._galleries.renewed(name) if again else self._galleries.current(name))
         except IndexNotReady:
             if self._galleries.find(name) is None:
-                return None, None, None
+                return None, None
         async with self._galleries.switching(name) as served:
-            return served.index.freeze(), served.loaded.generation, served.loaded.model_id
+            return served.index.freeze(), served.loaded
 
     async def _compare_index(
         self, connection: AsyncConnection, gallery: Gallery, model_id: str, frozen: Frozen | None, report: Report

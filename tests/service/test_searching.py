@@ -4,6 +4,7 @@ import csv
 import json
 import uuid
 from io import BytesIO, StringIO
+from typing import Any
 
 import httpx
 import numpy as np
@@ -121,6 +122,31 @@ def test_a_cursor_goes_on_with_its_own_ranking_only(client: httpx.Client, stored
     assert refusal(rerank="k_reciprocal") == (422, "invalid_request")
     by_frames = client.post("/search", data={"k": "3"}, files=frame_files(pictures(0, 2))).json()["next_cursor"]
     assert refusal(cursor=by_frames) == (409, "cursor_expired")
+
+
+def test_further_pages_by_frames_are_of_the_first_ones_vector(
+    running_service: RunningService, client: httpx.Client, stored: list[dict], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    describe, calls = running_service.service.uploads.describe, []
+
+    async def otherwise(*arguments: Any) -> Any:
+        # As a network that computes them beside others: every time a little different.
+        described, vector, *rest = await describe(*arguments)
+        calls.append(vector)
+        return (described, vector * np.linspace(1, 1 + 1e-3 * len(calls), len(vector), dtype=np.float32), *rest)
+
+    monkeypatch.setattr(running_service.service.search.queries._uploads, "describe", otherwise)
+    files = frame_files(pictures(71, 2))
+    whole = client.post("/search", data={"k": str(len(stored))}, files=files).json()["results"]
+    first = client.post("/search", data={"k": "2"}, files=files).json()
+    asked = len(calls)
+    more = client.post("/search", data={"k": "100", "cursor": first["next_cursor"]}, files=files).json()
+    assert [*first["results"], *more["results"]][: len(whole)] == whole
+    assert len(calls) == asked
+    # Another process does not have the vector: the ranking goes on by one that is nearly the same.
+    running_service.service.search.queries._asked.clear()
+    answer = client.post("/search", data={"k": "100", "cursor": first["next_cursor"]}, files=files)
+    assert (answer.status_code, answer.json()["results"][0]["rank"]) == (200, 3)
 
 
 def test_a_search_by_frames_goes_on_where_its_page_ended(client: httpx.Client, stored: list[dict]) -> None:

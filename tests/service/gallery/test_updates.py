@@ -216,3 +216,28 @@ def test_changed_rows_are_filtered_by_what_the_database_says_in_every_process(tw
         with running.client() as client:
             report = client.get("/admin/integrity", params={"full": True}).json()
         assert report["ok"], report["findings"]
+
+
+def test_what_another_process_changed_a_moment_ago_is_shown_where_it_belongs(
+    two_services: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = two_services
+    ids = [upload(one, 20 + n, frames=1, gallery="late", identity="Dan", labels={"n": 1})["id"] for n in range(5)]
+    query = upload(one, 30, frames=1, gallery="late")["id"]
+    wait_until(lambda: len(search(other, query, gallery="late")["results"]) == 5)
+    # The other process hears of nothing from now on, for less than it may be behind.
+    monkeypatch.setattr(other.service.galleries, "refresh_soon", lambda served: None)
+    with one.client() as client:
+        for place, change in enumerate(({"identity": "Eve"}, {"identity": None}, {"labels": {"n": 2}})):
+            assert client.patch(f"/tracklets/{ids[place]}", json=change).status_code == 200
+    for options, left in (
+        ({"identity": "Dan"}, ids[2:]),
+        ({"identity_known": True}, [ids[0], *ids[2:]]),
+        ({"labels": '{"n": 1}'}, [*ids[:2], *ids[3:]]),
+        ({"identity": "Dan", "labels": '{"n": 1}', "rerank": "k_reciprocal"}, ids[3:]),
+    ):
+        found = search(other, query, gallery="late", **options)["results"]
+        assert {hit["tracklet_id"] for hit in found} == set(left)
+    # To the other process they are all one person.
+    best = search(other, query, gallery="late", group_by="identity", k=3)["results"]
+    assert len({hit["identity"] for hit in best}) == len(best)

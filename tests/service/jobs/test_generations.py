@@ -1,11 +1,13 @@
 """Generations: a gallery moves to another model and back, under searches, uploads, cancellation and interruption."""
 
+import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from service.jobs.reindex import BUILD_LOCK_CLASS
 from tests.jobs import ended, run, start
@@ -246,6 +248,31 @@ def test_another_process_follows_a_move_to_another_model(postgres, weights: dict
             assert constantly.failures == []
             wait_until(lambda: one.footprint()["index"] == other.footprint()["index"])
             assert search(other, ids[0], k=1000)["results"] == search(one, ids[0], k=1000)["results"]
+
+
+def test_a_switch_within_a_comparison_is_no_finding(
+    moving: RunningService, models: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed in range(2):
+        upload(moving, seed, frames=1)
+    checker = moving.service.checker
+    freeze, met = checker._frozen, []
+
+    def move() -> None:
+        met.append(run(moving, "POST", "/admin/reindex", gallery="default", model_id=models[1])["status"])
+        upload(moving, 9, frames=1)
+
+    async def met_by_a_switch(*arguments: Any, **options: Any) -> Any:
+        frozen = await freeze(*arguments, **options)
+        if not met:
+            await asyncio.to_thread(move)
+        return frozen
+
+    monkeypatch.setattr(checker, "_frozen", met_by_a_switch)
+    with moving.client() as client:
+        report = client.get("/admin/integrity").json()
+    assert (met, report["findings"], report["model_id"]) == (["succeeded"], [], models[1])
+    assert (report["generation"], report["checked"]["index_rows"]) == (2, 3)
 
 
 def test_a_model_or_a_generation_that_does_not_exist_is_refused(moving: RunningService) -> None:
