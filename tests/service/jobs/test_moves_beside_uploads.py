@@ -175,7 +175,7 @@ def test_an_upload_that_cannot_be_described_for_a_generation_that_joins_says_so_
             " 'stuck'",
             (lost,),
         )
-        connection.execute("UPDATE galleries SET joining = 2 WHERE name = 'stuck'")
+        connection.execute("UPDATE galleries SET joining = 2, generations = 2 WHERE name = 'stuck'")
         before = one.footprint()
         metadata = {"metadata": json.dumps({"camera_id": "c", "gallery": "stuck"})}
         answer = client.post("/tracklets", data=metadata, files=frame_files(pictures(401)))
