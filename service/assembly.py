@@ -57,7 +57,7 @@ from service.store import migrate
 from service.store.database import Database
 from service.store.embedded import PostgresError
 from service.store.frames import FrameStore
-from service.store.lookups import KeyLookup
+from service.store.lookups import ChangesLookup, KeyLookup
 from service.store.model_files import ModelFiles
 
 log = structlog.get_logger(__name__)
@@ -213,6 +213,7 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
         models=models,
         registry=registry,
         galleries=galleries,
+        changes=ChangesLookup(database, max(1, settings.database_connections // 4)),
         bell=bell,
         uploads=uploads,
         evidence=evidence,

@@ -22,7 +22,7 @@ from service.rate_limits import RateLimits
 from service.settings import Settings
 from service.store.database import Database
 from service.store.frames import FrameStore
-from service.store.lookups import KeyLookup
+from service.store.lookups import ChangesLookup, KeyLookup
 from service.store.models import ModelRecord
 
 
@@ -38,6 +38,7 @@ class Service:
     models: Models
     registry: ModelRegistry
     galleries: Galleries
+    changes: ChangesLookup
     bell: ChangeBell
     uploads: Uploads
     evidence: Evidence

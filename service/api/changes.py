@@ -13,10 +13,9 @@ from service.api.query import query_options, read_query
 from service.api.values import GalleryName, Schema
 from service.errors import FieldError, InvalidRequest, NotFound
 from service.runtime import Service
-from service.store import changes as store
-from service.store import galleries as gallery_store
 from service.store.changes import ChangeKind, RecordedChange
 from service.store.galleries import Gallery
+from service.store.lookups import ChangesAsked
 
 router = APIRouter(prefix="/changes", tags=["tracklets"])
 
@@ -78,14 +77,14 @@ async def list_changes(request: Request, caller: ReadKey, service: ServiceDep) -
 
 
 async def _read(service: Service, asked: ChangeParameters) -> tuple[Gallery, list[RecordedChange]]:
-    async with service.database.reading() as connection:
-        gallery = await gallery_store.find(connection, asked.gallery)
-        if gallery is None:
-            raise NotFound(f"There is no gallery {asked.gallery!r}.")
-        if asked.after > gallery.change:
-            message = f"the gallery's last change is {gallery.change}; it was made anew or restored: begin again with 0"
-            raise InvalidRequest(f"after: {message}.", [FieldError("after", message)])
-        return gallery, await store.list_after(connection, gallery.id, asked.after, asked.limit)
+    read = await service.changes.find(ChangesAsked(asked.gallery, asked.after, asked.limit))
+    if read is None:
+        raise NotFound(f"There is no gallery {asked.gallery!r}.")
+    gallery, found = read
+    if asked.after > gallery.change:
+        message = f"the gallery's last change is {gallery.change}; it was made anew or restored: begin again with 0"
+        raise InvalidRequest(f"after: {message}.", [FieldError("after", message)])
+    return gallery, found
 
 
 async def _wait(request: Request, rung: asyncio.Event, seconds: float) -> None:

@@ -12,6 +12,7 @@ from service.api.problems import problems
 from service.errors import GenerationServing, NotFound
 from service.jobs import reindex
 from service.runtime import Service
+from service.store import galleries as gallery_store
 from service.store import generations as store
 from service.store.jobs import Job
 
@@ -22,13 +23,15 @@ router = APIRouter(
 GenerationId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 
 
-@router.get("", operation_id="listGenerations", responses=problems(401, 403, 422, 503))
+@router.get("", operation_id="listGenerations", responses=problems(401, 403, 404, 422, 503))
 async def list_generations(
     parameters: Annotated[AdminListParameters, Query()], caller: AdminKey, service: ServiceDep
 ) -> GenerationPage:
     """List generations, newest first."""
     before = decode_number(parameters.cursor) if parameters.cursor else None
     async with service.database.reading() as connection:
+        if parameters.gallery is not None:
+            await gallery_store.get(connection, parameters.gallery)
         found = await store.list_page(connection, parameters.gallery, parameters.limit + 1, before)
     page, next_cursor = cut_page(found, parameters.limit, lambda generation: encode_number(generation.id))
     return GenerationPage(

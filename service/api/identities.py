@@ -36,6 +36,7 @@ from service.identities import changing, merging
 from service.identities.portrait import most_typical
 from service.runtime import Service
 from service.store import assignments, identities, identity_events
+from service.store import galleries as gallery_store
 from service.store import tracklets as tracklet_store
 from service.store.assignments import UNKNOWN_TIME
 from service.store.identities import IdentityRecord
@@ -60,13 +61,14 @@ async def create_identity(request: Request, response: Response, caller: WriteKey
     return await _identity(identity_id, response, service)
 
 
-@router.get("", operation_id="listIdentities", responses=problems(401, 403, 422, 503))
+@router.get("", operation_id="listIdentities", responses=problems(401, 403, 404, 422, 503))
 async def list_identities(
     parameters: Annotated[IdentityListParameters, Query()], caller: ReadKey, service: ServiceDep
 ) -> IdentityPage:
     """List a gallery's identities, newest first."""
     before = decode_cursor(parameters.cursor) if parameters.cursor is not None else None
     async with service.database.reading() as connection:
+        await gallery_store.get(connection, parameters.gallery)
         found = await identities.list_page(
             connection, parameters.gallery, parameters.limit + 1, before, parameters.merged
         )

@@ -13,6 +13,7 @@ from service.api.match_schemas import DecidedMatches, Match, MatchListParameters
 from service.api.problems import problems
 from service.errors import NotFound
 from service.identities import matching
+from service.store import galleries as gallery_store
 from service.store import matches
 
 router = APIRouter(
@@ -47,13 +48,14 @@ async def decide_match(request: Request, response: Response, caller: WriteKey, s
     return DecidedMatches(identity_id=decided.identity_id, items=[Match.of(match) for match in decided.matches])
 
 
-@router.get("", operation_id="listMatches", responses=problems(401, 403, 422, 503))
+@router.get("", operation_id="listMatches", responses=problems(401, 403, 404, 422, 503))
 async def list_matches(
     parameters: Annotated[MatchListParameters, Query()], caller: ReadKey, service: ServiceDep
 ) -> MatchPage:
     """List what was decided in a gallery, newest first."""
     before = decode_cursor(parameters.cursor) if parameters.cursor is not None else None
     async with service.database.reading() as connection:
+        await gallery_store.get(connection, parameters.gallery)
         found = await matches.list_page(
             connection, parameters.gallery, parameters.verdict, parameters.limit + 1, before
         )

@@ -12,7 +12,8 @@ from service.api.creating import CreatingRoute
 from service.api.dependencies import AdminKey, ServiceDep, single_valued
 from service.api.json_body import read_json
 from service.api.problems import problems
-from service.api.values import Text
+from service.api.query import read_query
+from service.api.values import Schema, Text
 from service.disk import full_disk_told
 from service.errors import NotFound, UnsupportedMediaType
 from service.runtime import Service
@@ -75,9 +76,10 @@ async def add_model(
     return _answer(await _find(record.id, service), service)
 
 
-@router.get("", operation_id="listModels", responses=problems(401, 403, 503))
-async def list_models(caller: AdminKey, service: ServiceDep) -> ModelList:
-    """List every model, newest first."""
+@router.get("", operation_id="listModels", responses=problems(401, 403, 422, 503))
+async def list_models(request: Request, caller: AdminKey, service: ServiceDep) -> ModelList:
+    """List every model, newest first, in one page: it takes no options."""
+    read_query(request, Schema)
     async with service.database.reading() as connection:
         found = await store.list_all(connection)
     return ModelList(items=[_answer(model, service) for model in found])

@@ -23,6 +23,7 @@ from service.identities import changing
 from service.identities.changing import TrackletEdit
 from service.runtime import Service
 from service.settings import Settings
+from service.store import galleries as gallery_store
 from service.store import tracklets as store
 
 router = APIRouter(
@@ -87,13 +88,14 @@ async def create_tracklet(request: Request, response: Response, caller: WriteKey
     return StoredAnswer(**Tracklet.of(stored, service.settings.min_purity).model_dump(), model_id=model_id)
 
 
-@router.get("", operation_id="listTracklets", responses=problems(401, 403, 422, 503))
+@router.get("", operation_id="listTracklets", responses=problems(401, 403, 404, 422, 503))
 async def list_tracklets(
     parameters: Annotated[ListParameters, Query()], caller: ReadKey, service: ServiceDep
 ) -> TrackletPage:
     """List a gallery's tracklets, newest first."""
     before = decode_cursor(parameters.cursor) if parameters.cursor is not None else None
     async with service.database.reading() as connection:
+        await gallery_store.get(connection, parameters.gallery)
         found = await store.list_page(connection, parameters.gallery, parameters.limit + 1, before)
     page, next_cursor = cut_page(found, parameters.limit, lambda stored: encode_cursor(stored.created_at, stored.id))
     return TrackletPage(

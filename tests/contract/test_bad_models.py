@@ -164,6 +164,11 @@ def test_a_bad_name_adds_nothing(running_service: RunningService, good: bytes, q
     refused(running_service, lambda client: client.post(f"/admin/models?{query}", **send), 422)
 
 
+@pytest.mark.parametrize("query", ["limit=1", "gallery=default", "x", "limit=1&limit=2"])
+def test_the_list_takes_no_options(running_service: RunningService, query: str) -> None:
+    refused(running_service, lambda client: client.get(f"/admin/models?{query}"), 422)
+
+
 @pytest.mark.parametrize("model_id", ["x", "0" * 63, "0" * 65, "A" * 64, "g" * 64, "%00" * 64])
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 def test_what_is_no_model_id_is_refused(running_service: RunningService, method: str, model_id: str) -> None:

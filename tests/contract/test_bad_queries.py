@@ -126,6 +126,19 @@ def test_a_search_in_an_unknown_gallery_makes_no_gallery(running_service: Runnin
         problem(answer, 404)
 
 
+@pytest.mark.parametrize("path", ["/tracklets", "/identities", "/matches", "/cameras", "/changes", "/calibrations"])
+def test_a_list_of_an_unknown_gallery_is_not_found(running_service: RunningService, path: str) -> None:
+    refused(running_service, lambda client: client.get(path, params={"gallery": "unheard-of"}), 404)
+
+
+def test_a_list_over_all_galleries_knows_its_galleries_but_for_jobs(running_service: RunningService) -> None:
+    unknown = {"gallery": "unheard-of"}
+    refused(running_service, lambda client: client.get("/admin/generations", params=unknown), 404)
+    with running_service.client() as client:
+        # Jobs outlive their galleries.
+        assert client.get("/jobs", params=unknown).json()["items"] == []
+
+
 BAD_LISTS = {
     "limit of 501": "limit=501",
     "limit of zero": "limit=0",

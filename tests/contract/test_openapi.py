@@ -8,7 +8,7 @@ from tests.support import RunningService
 # What others build on: method, path with its parameters unnamed, and the errors that its callers must expect.
 INTERFACE = {
     ("post", "/tracklets"): {"401", "403", "409", "413", "415", "422", "503", "507"},
-    ("get", "/tracklets"): {"401", "403", "422"},
+    ("get", "/tracklets"): {"401", "403", "404", "422"},
     ("get", "/tracklets/{}"): {"401", "403", "404", "422"},
     ("delete", "/tracklets/{}"): {"401", "403", "404", "422"},
     ("get", "/tracklets/{}/frames/{}"): {"401", "403", "404", "422"},
@@ -20,6 +20,9 @@ INTERFACE = {
     ("patch", "/identities/{}"): {"401", "403", "404", "409", "412", "422"},
     ("post", "/identities/{}/tracklets"): {"401", "403", "404", "409", "422"},
     ("get", "/identities/proposals"): {"401", "403", "404", "422", "503"},
+    ("get", "/identities"): {"401", "403", "404", "422"},
+    ("get", "/matches"): {"401", "403", "404", "422"},
+    ("get", "/admin/generations"): {"401", "403", "404", "422"},
     ("post", "/matches"): {"401", "403", "404", "409", "422"},
     ("get", "/search"): {"401", "403", "404", "422", "503"},
     ("post", "/search"): {"401", "403", "404", "413", "415", "422", "503"},
@@ -39,7 +42,7 @@ INTERFACE = {
     ("post", "/verify"): {"400", "401", "403", "404", "413", "415", "422", "503"},
     ("post", "/admin/reindex"): {"401", "403", "404", "422"},
     ("post", "/admin/models"): {"401", "403", "404", "413", "415", "422", "507"},
-    ("get", "/admin/models"): {"401", "403"},
+    ("get", "/admin/models"): {"401", "403", "422"},
     ("get", "/admin/models/{}"): {"401", "403", "404", "422"},
     ("delete", "/admin/models/{}"): {"401", "403", "404", "409", "422"},
     ("post", "/admin/calibrations"): {"401", "403", "404", "409", "413", "415", "422"},

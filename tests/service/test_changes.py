@@ -95,6 +95,32 @@ def test_waiting_ends_when_a_change_comes_and_holds_no_connection(running_servic
     assert service.bell.waiting == 0
 
 
+def test_all_who_wait_are_woken_and_leave_database_connections_to_others(postgres: EmbeddedPostgres) -> None:
+    followers = 40
+    options = {"after": 1, "wait_seconds": 30}
+    with ThreadPoolExecutor(followers) as pool, reachable_folder() as folder, empty_database(postgres) as url:
+        settings = make_settings(folder / "data", url, database_connections=6)
+        with run_service(settings) as running, running.client() as client, running.database() as beside:
+            tracklet = upload(running, 1, 1)["id"]
+            gallery = beside.execute("SELECT id FROM galleries").fetchone()[0]
+            waiting = [pool.submit(client.get, "/changes", params=options) for _ in range(followers)]
+            wait_until(lambda: running.service.bell.waiting == followers)
+            with running.database() as changing, changing.transaction():
+                # Whoever reads the changes now stands still, with a connection in its hands.
+                changing.execute("LOCK TABLE changes IN ACCESS EXCLUSIVE MODE")
+                beside.execute("SELECT pg_notify('tfclip_galleries', %s || ' 2')", [str(gallery)])
+                wait_until(lambda: running.service.database.in_use > 1)
+                assert client.get("/tracklets").status_code == 200
+                changing.execute("UPDATE galleries SET change = 2")
+                changing.execute(
+                    "INSERT INTO changes (gallery_id, number, kind, tracklet_id) VALUES (%s, 2, 'updated', %s)",
+                    [gallery, tracklet],
+                )
+            answers = [future.result() for future in waiting]
+    assert [answer.status_code for answer in answers] == [200] * followers
+    assert all([one["number"] for one in answer.json()["items"]] == [2] for answer in answers)
+
+
 def test_a_client_that_hangs_up_is_forgotten(running_service: RunningService) -> None:
     upload(running_service, 1, 1, gallery="gone")
     bell = running_service.service.bell
