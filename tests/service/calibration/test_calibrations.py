@@ -10,7 +10,7 @@ from service.calibration.answers import ServedCalibrations, decide, judge_of
 from service.calibration.curve import Curve
 from service.store.calibrations import Calibration
 from tests.service.calibration.people import World, calibrate, store, switch
-from tests.support import RunningService, make_settings, run_service, search, wait_until
+from tests.support import RunningService, frame_files, make_settings, pictures, run_service, search, wait_until
 
 WORLD = World()
 PEOPLE = 60
@@ -92,6 +92,23 @@ def test_every_answer_has_probabilities_and_a_decision(running_service: RunningS
             assert place["probability"] == pytest.approx(expected)
         assert {place["probability"] is None for place in answer["results"]} == {True, False}
     assert "match" in decisions
+
+
+def test_a_camera_that_is_known_is_the_queries_own_however_it_is_asked(
+    running_service: RunningService, calibrated: Calibrated
+) -> None:
+    options = {"gallery": "yard", "k": 50}
+    with running_service.client() as client:
+        asked = {"data": options | {"query_camera_id": "c1"}, "files": frame_files(pictures(1, 1))}
+        by_frames = client.post("/search", **asked).json()
+        asked["data"] = options
+        anywhere = client.post("/search", **asked).json()
+        by_example = client.post("/search/examples", json=options | {"positive": [calibrated.ids[1]]}).json()
+    for answer in (by_frames, by_example):
+        assert answer["calibration"]["id"] == calibrated.current["id"]
+        assert {place["camera_id"] for place in answer["results"] if place["probability"] is None} == {"c1"}
+        assert {place["camera_id"] for place in answer["results"] if place["probability"] is not None} == {"c0", "c2"}
+    assert all(place["probability"] is not None for place in anywhere["results"])
 
 
 def test_a_filter_leaves_the_decision_to_the_rows_that_pass(
