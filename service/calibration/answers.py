@@ -96,6 +96,24 @@ def judged(
     return replace(answer, results=results, decision=decision, calibration=judge)
 
 
+def judged_pair(
+    score: float, calibrations: "ServedCalibrations", loaded: "Loaded", cameras: Sequence[str | None], gallery: str
+) -> tuple[float | None, Judge | None]:
+    """Probability that two tracklets with this cosine are one person, and the calibration behind it; None without.
+
+    Args:
+        cameras: those that saw the two, where they are known. What one camera saw twice has no probability.
+    """
+    calibration = calibrations.current(gallery, loaded.model_id)
+    if calibration is None:
+        return None, None
+    judge = judge_of(calibration, loaded.model_id, len(loaded.index))
+    first, second = cameras
+    if judge.stale or (first is not None and first == second):
+        return None, judge
+    return probabilities(calibration, [score])[0], judge
+
+
 class ServedCalibrations:
     """The calibrations in force, as this process last read them."""
 

@@ -2,11 +2,13 @@
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from service.calibration.answers import Judge, judged_pair
 from service.errors import InvalidFrame, InvalidRequest, NotFound
 from service.gallery.galleries import Galleries
 from service.gallery.scoring import cosine_scores, unit_rows
@@ -17,6 +19,17 @@ Combine = Literal["mean", "max"]
 
 NEGATIVE_WEIGHT = 0.2
 """Weight of negative examples, positive ones having 1: the 0.15 to 0.75 of Manning, Raghavan and Schütze, 9.1.1."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How alike two tracklets are, by which model and generation, and what it means."""
+
+    score: float
+    model_id: str
+    generation: int
+    probability: float | None
+    calibration: Judge | None
 
 
 class Queries:
@@ -72,7 +85,7 @@ class Queries:
 
     async def compare(
         self, gallery: str, tracklet_ids: Sequence[uuid.UUID], sets: Sequence[Sequence[bytes]]
-    ) -> tuple[Loaded, float]:
+    ) -> Comparison:
         """The score of one to one: of two tracklets, a tracklet and frames, or two sets of frames, two in all.
 
         The same as that of a search with the first for the second, bit for bit.
@@ -90,7 +103,10 @@ class Queries:
         sides = [*vectors, *(unit_rows(vector[None])[0] for vector in described)]
         # A search takes its query, stored or not, to length 1 again.
         query = unit_rows(sides[0][None])[0]
-        return loaded, float(cosine_scores(sides[1][None], query)[0])
+        score = float(cosine_scores(sides[1][None], query)[0])
+        cameras = [*(loaded.index.camera(one) for one in tracklet_ids), *(None for _ in described)]
+        probability, judge = judged_pair(score, self._galleries.calibrations, loaded, cameras, gallery)
+        return Comparison(score, loaded.model_id, loaded.generation, probability, judge)
 
 
 def combined(positive: NDArray[np.float32], negative: NDArray[np.float32], combine: Combine) -> NDArray[np.float32]:

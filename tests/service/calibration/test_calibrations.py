@@ -9,6 +9,7 @@ import pytest
 from service.calibration.answers import ServedCalibrations, decide, judge_of
 from service.calibration.curve import Curve
 from service.store.calibrations import Calibration
+from tests.commands import tfclip
 from tests.service.calibration.people import World, calibrate, store, switch
 from tests.support import RunningService, frame_files, make_settings, pictures, run_service, search, wait_until
 
@@ -111,6 +112,31 @@ def test_a_camera_that_is_known_is_the_queries_own_however_it_is_asked(
     assert all(place["probability"] is not None for place in anywhere["results"])
 
 
+@pytest.mark.usefixtures("silent_service")
+def test_a_comparison_has_the_probability_that_a_search_gives(
+    running_service: RunningService, calibrated: Calibrated
+) -> None:
+    one = calibrated.ids[0]
+    ranking = search(running_service, one, gallery="yard", k=50)
+    other = {place["camera_id"]: place for place in ranking["results"]}
+    reference = {"id": calibrated.current["id"], "stale": False, "reason": None}
+    with running_service.client() as client:
+        for place in (other["c0"], other["c1"]):
+            body = {"gallery": "yard", "tracklet_id": one, "other_tracklet_id": place["tracklet_id"]}
+            compared = client.post("/verify", json=body).json()
+            assert (compared["score"], compared["calibration"]) == (place["score"], reference)
+            assert compared["probability"] == place["probability"]
+            assert (compared["probability"] is None) == (place["camera_id"] == "c0")
+        by_frames = {"data": {"gallery": "yard", "tracklet_id": one}, "files": frame_files(pictures(1, 1))}
+        assert client.post("/verify", **by_frames).json()["probability"] is not None
+        bare = store(running_service, "uncompared", np.eye(2, 16), [None, None])
+        body = {"gallery": "uncompared", "tracklet_id": bare[0], "other_tracklet_id": bare[1]}
+        compared = client.post("/verify", json=body).json()
+        assert (compared["probability"], compared["calibration"]) == (None, None)
+    arguments = ("verify", one, other["c1"]["tracklet_id"], "--gallery", "yard")
+    assert f"probability {other['c1']['probability']:.4f}, model " in tfclip(running_service, *arguments).stdout
+
+
 def test_a_filter_leaves_the_decision_to_the_rows_that_pass(
     running_service: RunningService, calibrated: Calibrated
 ) -> None:
@@ -151,6 +177,10 @@ def test_a_gallery_that_grew_by_half_is_answered_with_scores_until_it_is_calibra
     why = "the gallery had 180 tracklets and has 270"
     assert answer["calibration"] == {"id": first, "stale": True, "reason": why}
     assert (answer["decision"], answer["results"][0]["probability"]) == (None, None)
+    with running_service.client() as client:
+        body = {"gallery": "growing", "tracklet_id": ids[0], "other_tracklet_id": ids[1]}
+        compared = client.post("/verify", json=body).json()
+    assert (compared["probability"], compared["calibration"]) == (None, answer["calibration"])
     assert (page_of(running_service, "growing")["current"]["stale"], why) == (True, why)
 
     second = calibrate(running_service, gallery="growing", match_fpir=0.02)["result"]["calibration_id"]
