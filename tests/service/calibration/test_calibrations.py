@@ -1,7 +1,9 @@
 """Calibrations in a running service: made from labels, in force in every answer, silent when they no longer hold."""
 
+import csv
 import uuid
 from dataclasses import dataclass
+from io import StringIO
 
 import numpy as np
 import pytest
@@ -135,6 +137,15 @@ def test_a_comparison_has_the_probability_that_a_search_gives(
         assert (compared["probability"], compared["calibration"]) == (None, None)
     arguments = ("verify", one, other["c1"]["tracklet_id"], "--gallery", "yard")
     assert f"probability {other['c1']['probability']:.4f}, model " in tfclip(running_service, *arguments).stdout
+
+
+def test_an_export_has_the_probabilities_of_the_search(running_service: RunningService, calibrated: Calibrated) -> None:
+    options = {"query_id": calibrated.ids[0], "gallery": "yard", "k": 50}
+    places = search(running_service, calibrated.ids[0], gallery="yard", k=50)["results"]
+    with running_service.client() as client:
+        table = client.get("/search/export", params=options | {"format": "csv"}).text
+    found = [row["probability"] and float(row["probability"]) for row in csv.DictReader(StringIO(table))]
+    assert found == ["" if place["probability"] is None else place["probability"] for place in places]
 
 
 def test_a_filter_leaves_the_decision_to_the_rows_that_pass(
