@@ -228,6 +228,21 @@ def test_on_another_model_nothing_is_decided_and_back_on_the_first_it_is_again(r
     assert (again["decision"], again["calibration"]) == (before["decision"], before["calibration"])
 
 
+def test_rejected_matches_leave_probabilities_as_they_are(running_service: RunningService) -> None:
+    ids = fill(running_service, "rejecting", people=25)
+    rng = np.random.default_rng(3)
+    unnamed = WORLD.seen(WORLD.people(9, rng), 1, rng)[:, 0]
+    strangers = store(running_service, "rejecting", unnamed, [None] * 9)
+    for _ in range(2):
+        assert calibrate(running_service, gallery="rejecting", match_fpir=0.05)["status"] == "succeeded"
+        with running_service.client() as client:
+            body = {"tracklet_id": ids[0], "other_tracklet_id": strangers[1], "verdict": "different"}
+            body["gallery"] = "rejecting"
+            assert client.post("/matches", json=body).status_code in (200, 201)
+    after, before = page_of(running_service, "rejecting")["items"]
+    assert (after["probability"], after["decisions"]) == (before["probability"], before["decisions"])
+
+
 def test_too_few_labels_leave_answers_as_scores(running_service: RunningService) -> None:
     ids = fill(running_service, "few", people=5)
     job = calibrate(running_service, gallery="few")
