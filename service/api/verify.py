@@ -13,6 +13,7 @@ from service.api.json_body import json_body, read_json
 from service.api.multipart import Form, read_form
 from service.api.problems import problems
 from service.api.query import parse_options
+from service.api.search_schemas import CalibrationReference
 from service.api.values import GalleryName, Schema
 from service.errors import FieldError, InvalidRequest
 
@@ -52,6 +53,10 @@ class Verification(BaseModel):
     tracklet_id: uuid.UUID | None
     other_tracklet_id: uuid.UUID | None
     score: float = Field(description="Cosine similarity, -1 to 1.")
+    probability: float | None = Field(
+        description="That they are the same person; null without a calibration, and for two of one camera."
+    )
+    calibration: CalibrationReference | None
     model_id: str
     generation: int
     took_ms: float
@@ -95,19 +100,22 @@ async def verify(request: Request, caller: ReadKey, service: ServiceDep) -> Veri
             given = _parse(form)
             ids = [given.tracklet_id] if given.tracklet_id else []
             sets = [form.frames, form.other_frames] if form.other_frames else [form.frames]
-            loaded, score = await queries.compare(given.gallery, ids, sets)
+            compared = await queries.compare(given.gallery, ids, sets)
             gallery, first, second = given.gallery, given.tracklet_id, None
     else:
         asked = await read_json(request, VerifyParameters)
-        loaded, score = await queries.compare(asked.gallery, [asked.tracklet_id, asked.other_tracklet_id], [])
+        compared = await queries.compare(asked.gallery, [asked.tracklet_id, asked.other_tracklet_id], [])
         gallery, first, second = asked.gallery, asked.tracklet_id, asked.other_tracklet_id
     return Verification(
         gallery=gallery,
         tracklet_id=first,
         other_tracklet_id=second,
-        score=score,
-        model_id=loaded.model_id,
-        generation=loaded.generation,
+        score=compared.score,
+        probability=compared.probability,
+        calibration=compared.calibration
+        and CalibrationReference.model_validate(compared.calibration, from_attributes=True),
+        model_id=compared.model_id,
+        generation=compared.generation,
         took_ms=round((time.perf_counter() - began) * 1000, 3),
     )
 

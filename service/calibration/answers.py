@@ -14,7 +14,6 @@ from service.store.calibrations import Calibration
 
 if TYPE_CHECKING:
     from service.gallery.options import SearchOptions
-    from service.gallery.questions import Question
     from service.gallery.ranking import Answer
     from service.gallery.served import Loaded
 
@@ -71,13 +70,16 @@ def judged(
     answer: "Answer",
     calibrations: "ServedCalibrations",
     loaded: "Loaded",
-    question: "Question",
+    camera: str | None,
     options: "SearchOptions",
 ) -> "Answer":
     """The answer with its probabilities, its decision and the calibration behind them; as it was without one.
 
     The scores must be cosines of one query with each row: of nothing else was learned what it means. A page after the
     first has no decision: the best row is not among those that it ranks.
+
+    Args:
+        camera: the one that saw the query, whose own rows have no probability; None: it is not known.
     """
     calibration = calibrations.current(options.gallery, loaded.model_id)
     if calibration is None:
@@ -85,14 +87,31 @@ def judged(
     judge = judge_of(calibration, loaded.model_id, len(loaded.index))
     if judge.stale:
         return replace(answer, calibration=judge)
-    own_camera = loaded.index.camera(question.exclude) if question.exclude else None
     scores = [place.score for place in answer.results]
     results = [
-        replace(place, probability=None if place.tracklet.camera == own_camera else chance)
+        replace(place, probability=None if place.tracklet.camera == camera else chance)
         for place, chance in zip(answer.results, probabilities(calibration, scores), strict=True)
     ]
     decision = decide(calibration, answer.best, options.min_score) if options.cursor is None else None
     return replace(answer, results=results, decision=decision, calibration=judge)
+
+
+def judged_pair(
+    score: float, calibrations: "ServedCalibrations", loaded: "Loaded", cameras: Sequence[str | None], gallery: str
+) -> tuple[float | None, Judge | None]:
+    """Probability that two tracklets with this cosine are one person, and the calibration behind it; None without.
+
+    Args:
+        cameras: those that saw the two, where they are known. What one camera saw twice has no probability.
+    """
+    calibration = calibrations.current(gallery, loaded.model_id)
+    if calibration is None:
+        return None, None
+    judge = judge_of(calibration, loaded.model_id, len(loaded.index))
+    first, second = cameras
+    if judge.stale or (first is not None and first == second):
+        return None, judge
+    return probabilities(calibration, [score])[0], judge
 
 
 class ServedCalibrations:

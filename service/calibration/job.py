@@ -92,8 +92,8 @@ class Calibrator:
 
     def _fit(self, running: RunningJob, frozen: Frozen, size: int, wanted: Wanted) -> Fitted:
         columns = frozen.columns
-        # Of who it is, only what a user confirmed counts here. Pairs that a user called two people would be further
-        # negatives: they belong into the pair counts, beside those that labels make.
+        # Of who it is, only confirmed identities count. Rejected matches were looked at for high scores: beside
+        # all pairs of the labels they would make high scores look commoner among strangers than they are.
         labelled = label(
             columns.identity.astype(np.int64), columns.camera.astype(np.int64), wanted.unlabelled_are_strangers
         )

@@ -1,5 +1,6 @@
 """Archives of tracklets: `tfclip pack` writes one, `tfclip ingest archive` sends it."""
 
+import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -80,7 +81,7 @@ def ingest_archive(
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     try:
         size = file.stat().st_size
-        file.open("rb").close()
+        _refuse_what_is_no_archive(file)
         with service_at(url, api_key, patient=True) as client:
             client.ready()
             with Progress(*columns, console=console) as progress:
@@ -96,6 +97,21 @@ def ingest_archive(
     if report.failed or not report.complete:
         typer.echo(f"{report.failed} could not be stored; running again retries only those.", err=True)
         raise typer.Exit(1)
+
+
+def _refuse_what_is_no_archive(file: Path) -> None:
+    """Look at the first header, so that nothing of a wrong file is sent.
+
+    Raises:
+        CommandError: the file does not begin as a plain tar archive does.
+        OSError: it cannot be read.
+    """
+    with file.open("rb") as content:
+        block = content.read(tarfile.BLOCKSIZE)
+    try:
+        tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    except tarfile.HeaderError as error:
+        raise CommandError(f"{file} is no plain tar archive; `tfclip pack` writes one") from error
 
 
 class _FileContent:

@@ -1,11 +1,12 @@
 """`tfclip galleries`: make, describe and delete them."""
 
+import sys
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
-from model.cli import print_json
+from model.cli import CommandError, print_json
 from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Url, service_at
 from service.commands.following import Wait, see_through
 
@@ -121,6 +122,8 @@ def delete_gallery(
     as_json: AsJson = False,
 ) -> None:
     """Delete a gallery with everything in it."""
+    if not yes and not sys.stdin.isatty():
+        raise CommandError(f"deleting gallery {name} needs a confirmation, and nobody can be asked here; give --yes")
     if not yes:
         typer.confirm(f"Delete gallery {name} with everything in it?", abort=True, err=True)
     with service_at(url, api_key) as client:

@@ -37,7 +37,9 @@ def verify(
     if as_json:
         print_json(compared.model_dump(mode="json"))
     else:
-        typer.echo(f"score {compared.score:.4f}, model {compared.model_id[:12]}, generation {compared.generation}")
+        chance = "" if compared.probability is None else f"probability {compared.probability:.4f}, "
+        model = f"model {compared.model_id[:12]}, generation {compared.generation}"
+        typer.echo(f"score {compared.score:.4f}, {chance}{model}")
 
 
 def _read(side: str) -> str | list[bytes]:

@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from io import StringIO
 
 from service.gallery.ranking import RankedTracklet
@@ -12,6 +12,7 @@ COLUMNS = (
     "tracklet_id",
     "score",
     "rerank_distance",
+    "probability",
     "camera_id",
     "identity",
     "external_id",
@@ -36,6 +37,7 @@ def lines(places: Iterable[RankedTracklet]) -> bytes:
             str(place.tracklet.id),
             repr(place.score),
             "" if place.distance is None else repr(place.distance),
+            "" if place.probability is None else repr(place.probability),
             plain_cell(place.tracklet.camera),
             plain_cell(place.tracklet.identity),
             plain_cell(place.tracklet.external_id),
@@ -57,7 +59,8 @@ def plain_cell(text: str | None) -> str:
 
 
 def _moment(time: datetime | None) -> str:
-    return time.isoformat() if time else ""
+    """The time as the wire has it everywhere."""
+    return time.astimezone(UTC).isoformat().replace("+00:00", "Z") if time else ""
 
 
 def _lines(rows: Iterable[Iterable[str]]) -> bytes:

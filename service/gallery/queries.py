@@ -3,11 +3,13 @@
 import hashlib
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from service.calibration.answers import Judge, judged_pair
 from service.errors import InvalidFrame, InvalidRequest, NotFound
 from service.gallery.galleries import Galleries
 from service.gallery.scoring import cosine_scores, unit_rows
@@ -21,6 +23,17 @@ NEGATIVE_WEIGHT = 0.2
 
 _ASKED = 1000
 """Sets of frames whose vectors are kept for further pages."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How alike two tracklets are, by which model and generation, and what it means."""
+
+    score: float
+    model_id: str
+    generation: int
+    probability: float | None
+    calibration: Judge | None
 
 
 class Queries:
@@ -102,7 +115,7 @@ class Queries:
 
     async def compare(
         self, gallery: str, tracklet_ids: Sequence[uuid.UUID], sets: Sequence[Sequence[bytes]]
-    ) -> tuple[Loaded, float]:
+    ) -> Comparison:
         """The score of one to one: of two tracklets, a tracklet and frames, or two sets of frames, two in all.
 
         The same as that of a search with the first for the second, bit for bit.
@@ -120,7 +133,10 @@ class Queries:
         sides = [*vectors, *(unit_rows(vector[None])[0] for vector in described)]
         # A search takes its query, stored or not, to length 1 again.
         query = unit_rows(sides[0][None])[0]
-        return loaded, float(cosine_scores(sides[1][None], query)[0])
+        score = float(cosine_scores(sides[1][None], query)[0])
+        cameras = [*(loaded.index.camera(one) for one in tracklet_ids), *(None for _ in described)]
+        probability, judge = judged_pair(score, self._galleries.calibrations, loaded, cameras, gallery)
+        return Comparison(score, loaded.model_id, loaded.generation, probability, judge)
 
 
 def _digest(frames: Sequence[bytes], model_id: str, frame_cap: int | None) -> bytes:

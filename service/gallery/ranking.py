@@ -99,8 +99,8 @@ class Search:
             NotFound: no such gallery, or it has no such tracklet.
             InvalidRequest, CursorExpired, IndexNotReady, DatabaseUnavailable.
         """
-        loaded, question = await self._about_tracklet(query_id, options)
-        return await self._answer(loaded, question, options)
+        loaded, question, camera = await self._about_tracklet(query_id, options)
+        return await self._answer(loaded, question, options, camera)
 
     async def by_frames(self, contents: Sequence[bytes], options: SearchOptions) -> Answer:
         """Rank the gallery against a tracklet that is not stored.
@@ -111,12 +111,13 @@ class Search:
             InvalidRequest, CursorExpired, IndexNotReady, DatabaseUnavailable.
         """
         await self._galleries.current(options.gallery)
-        seen = [options.query_sighting or Sighting(None)]
+        sighting = options.query_sighting or Sighting(None)
         # Before the frames are embedded: that is the dear part.
-        options.filters(seen, self._galleries.rules(options.gallery))
+        options.filters([sighting], self._galleries.rules(options.gallery))
         loaded, vector, made_of = await self.queries.of_frames(options.gallery, contents, options.cursor is not None)
-        filters = options.filters(seen, self._galleries.rules(options.gallery))
-        return await self._answer(loaded, Question(vector, options.k, filters, made_of=made_of), options)
+        filters = options.filters([sighting], self._galleries.rules(options.gallery))
+        question = Question(vector, options.k, filters, made_of=made_of)
+        return await self._answer(loaded, question, options, sighting.camera)
 
     async def by_examples(
         self, positive: Sequence[uuid.UUID], negative: Sequence[uuid.UUID], combine: Combine, options: SearchOptions
@@ -133,9 +134,10 @@ class Search:
         seen = [one for example in positive if (one := loaded.index.sighting(example)) is not None]
         filters = options.filters(seen, self._galleries.rules(options.gallery))
         question = Question(query, options.k, filters, without=frozenset(examples))
-        # What a score means was learned of single tracklets.
-        answer = self._answer if len(examples) == 1 else self._unjudged
-        return await answer(loaded, question, options)
+        if len(examples) > 1:
+            # What a score means was learned of single tracklets.
+            return await self._unjudged(loaded, question, options)
+        return await self._answer(loaded, question, options, loaded.index.camera(examples[0]))
 
     async def pages(self, query_id: uuid.UUID, options: SearchOptions, places: int) -> AsyncIterator[Answer]:
         """Up to `places` of the ranking by a tracklet, page by page, all of the index that gave the first.
@@ -143,29 +145,29 @@ class Search:
         Raises:
             As `by_tracklet`, before the first page.
         """
-        loaded, question = await self._about_tracklet(query_id, options)
+        loaded, question, camera = await self._about_tracklet(query_id, options)
         # A re-ranked answer is one page.
         page = PAGE_PLACES if options.rerank is None else places
         while True:
             options = replace(options, k=min(page, places))
-            answer = await self._answer(loaded, question, options)
+            answer = await self._answer(loaded, question, options, camera)
             yield answer
             places -= len(answer.results)
             if answer.next_cursor is None or places <= 0:
                 return
             options = replace(options, cursor=answer.next_cursor)
 
-    async def _about_tracklet(self, query_id: uuid.UUID, options: SearchOptions) -> tuple[Loaded, Question]:
+    async def _about_tracklet(self, query_id: uuid.UUID, options: SearchOptions) -> tuple[Loaded, Question, str | None]:
         loaded = await self._galleries.current_with(options.gallery, query_id)
         vector, sighting = loaded.index.vector(query_id), loaded.index.sighting(query_id)
         if vector is None or sighting is None:
             raise NotFound(f"Gallery {options.gallery} has no tracklet {query_id}.")
         filters = options.filters([sighting], self._galleries.rules(options.gallery))
-        return loaded, Question(vector, options.k, filters, query_id)
+        return loaded, Question(vector, options.k, filters, query_id), sighting.camera
 
-    async def _answer(self, loaded: Loaded, question: Question, options: SearchOptions) -> Answer:
+    async def _answer(self, loaded: Loaded, question: Question, options: SearchOptions, camera: str | None) -> Answer:
         answer = await self._unjudged(loaded, question, options)
-        return judged(answer, self._galleries.calibrations, loaded, question, options)
+        return judged(answer, self._galleries.calibrations, loaded, camera, options)
 
     async def _unjudged(self, loaded: Loaded, question: Question, options: SearchOptions) -> Answer:
         if options.rerank is not None:

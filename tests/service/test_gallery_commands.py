@@ -33,8 +33,9 @@ def test_a_gallery_is_made_described_shown_and_deleted(running_service: RunningS
     assert "legal basis        Consent" in lines
     assert "index rows         1" in lines
 
-    # Without an answer to the question nothing happens.
-    assert tfclip(running_service, "galleries", "delete", gallery).exit_code == 1
+    # Where nobody can be asked nothing happens.
+    unasked = tfclip(running_service, "galleries", "delete", gallery)
+    assert (unasked.exit_code, len(unasked.stderr.splitlines()), "--yes" in unasked.stderr) == (2, 1, True)
     assert answer(running_service, "galleries", "show", gallery)["statistics"]["tracklets"] == 1
     job = answer(running_service, "galleries", "delete", gallery, "--yes")
     assert (job["kind"], job["status"], job["gallery"]) == ("delete_gallery", "succeeded", gallery)

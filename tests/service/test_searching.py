@@ -375,7 +375,8 @@ def test_an_export_is_the_ranking_over_all_its_pages(
         assert [(int(row["rank"]), row["tracklet_id"], float(row["score"])) for row in rows] == [
             (one["rank"], one["tracklet_id"], one["score"]) for one in whole["results"]
         ]
-        assert [row["identity"] for row in rows] == [one["identity"] or "" for one in whole["results"]]
+        for column in ("identity", "started_at", "ended_at", "probability"):
+            assert [row[column] for row in rows] == [one[column] or "" for one in whole["results"]]
 
 
 def test_an_export_holds_no_formula(running_service: RunningService, client: httpx.Client) -> None:

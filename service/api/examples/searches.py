@@ -48,6 +48,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "tracklet_id": TRACKLET_ID,
         "other_tracklet_id": OTHER_ID,
         "score": SCORE,
+        "probability": 0.9713,
+        "calibration": _CALIBRATION,
         "model_id": MODEL_ID,
         "generation": GENERATION,
         "took_ms": 2.204,

@@ -1,6 +1,6 @@
 """What the service answers to batches of searches and to comparisons, as the client sees it."""
 
-from service.client.wire import Ranking
+from service.client.wire import CalibrationReference, Ranking
 from service.client.wire.base import Answer
 
 
@@ -32,6 +32,8 @@ class Verification(Answer):
     tracklet_id: str | None = None
     other_tracklet_id: str | None = None
     score: float
+    probability: float | None = None
+    calibration: CalibrationReference | None = None
     model_id: str
     generation: int
     took_ms: float

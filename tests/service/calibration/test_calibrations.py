@@ -1,7 +1,9 @@
 """Calibrations in a running service: made from labels, in force in every answer, silent when they no longer hold."""
 
+import csv
 import uuid
 from dataclasses import dataclass
+from io import StringIO
 
 import numpy as np
 import pytest
@@ -9,8 +11,9 @@ import pytest
 from service.calibration.answers import ServedCalibrations, decide, judge_of
 from service.calibration.curve import Curve
 from service.store.calibrations import Calibration
+from tests.commands import tfclip
 from tests.service.calibration.people import World, calibrate, store, switch
-from tests.support import RunningService, make_settings, run_service, search, wait_until
+from tests.support import RunningService, frame_files, make_settings, pictures, run_service, search, wait_until
 
 WORLD = World()
 PEOPLE = 60
@@ -94,6 +97,57 @@ def test_every_answer_has_probabilities_and_a_decision(running_service: RunningS
     assert "match" in decisions
 
 
+def test_a_camera_that_is_known_is_the_queries_own_however_it_is_asked(
+    running_service: RunningService, calibrated: Calibrated
+) -> None:
+    options = {"gallery": "yard", "k": 50}
+    with running_service.client() as client:
+        asked = {"data": options | {"query_camera_id": "c1"}, "files": frame_files(pictures(1, 1))}
+        by_frames = client.post("/search", **asked).json()
+        asked["data"] = options
+        anywhere = client.post("/search", **asked).json()
+        by_example = client.post("/search/examples", json=options | {"positive": [calibrated.ids[1]]}).json()
+    for answer in (by_frames, by_example):
+        assert answer["calibration"]["id"] == calibrated.current["id"]
+        assert {place["camera_id"] for place in answer["results"] if place["probability"] is None} == {"c1"}
+        assert {place["camera_id"] for place in answer["results"] if place["probability"] is not None} == {"c0", "c2"}
+    assert all(place["probability"] is not None for place in anywhere["results"])
+
+
+@pytest.mark.usefixtures("silent_service")
+def test_a_comparison_has_the_probability_that_a_search_gives(
+    running_service: RunningService, calibrated: Calibrated
+) -> None:
+    one = calibrated.ids[0]
+    ranking = search(running_service, one, gallery="yard", k=50)
+    other = {place["camera_id"]: place for place in ranking["results"]}
+    reference = {"id": calibrated.current["id"], "stale": False, "reason": None}
+    with running_service.client() as client:
+        for place in (other["c0"], other["c1"]):
+            body = {"gallery": "yard", "tracklet_id": one, "other_tracklet_id": place["tracklet_id"]}
+            compared = client.post("/verify", json=body).json()
+            assert (compared["score"], compared["calibration"]) == (place["score"], reference)
+            assert compared["probability"] == place["probability"]
+            assert (compared["probability"] is None) == (place["camera_id"] == "c0")
+        by_frames = {"data": {"gallery": "yard", "tracklet_id": one}, "files": frame_files(pictures(1, 1))}
+        assert client.post("/verify", **by_frames).json()["probability"] is not None
+        bare = store(running_service, "uncompared", np.eye(2, 16), [None, None])
+        body = {"gallery": "uncompared", "tracklet_id": bare[0], "other_tracklet_id": bare[1]}
+        compared = client.post("/verify", json=body).json()
+        assert (compared["probability"], compared["calibration"]) == (None, None)
+    arguments = ("verify", one, other["c1"]["tracklet_id"], "--gallery", "yard")
+    assert f"probability {other['c1']['probability']:.4f}, model " in tfclip(running_service, *arguments).stdout
+
+
+def test_an_export_has_the_probabilities_of_the_search(running_service: RunningService, calibrated: Calibrated) -> None:
+    options = {"query_id": calibrated.ids[0], "gallery": "yard", "k": 50}
+    places = search(running_service, calibrated.ids[0], gallery="yard", k=50)["results"]
+    with running_service.client() as client:
+        table = client.get("/search/export", params=options | {"format": "csv"}).text
+    found = [row["probability"] and float(row["probability"]) for row in csv.DictReader(StringIO(table))]
+    assert found == ["" if place["probability"] is None else place["probability"] for place in places]
+
+
 def test_a_filter_leaves_the_decision_to_the_rows_that_pass(
     running_service: RunningService, calibrated: Calibrated
 ) -> None:
@@ -134,6 +188,10 @@ def test_a_gallery_that_grew_by_half_is_answered_with_scores_until_it_is_calibra
     why = "the gallery had 180 tracklets and has 270"
     assert answer["calibration"] == {"id": first, "stale": True, "reason": why}
     assert (answer["decision"], answer["results"][0]["probability"]) == (None, None)
+    with running_service.client() as client:
+        body = {"gallery": "growing", "tracklet_id": ids[0], "other_tracklet_id": ids[1]}
+        compared = client.post("/verify", json=body).json()
+    assert (compared["probability"], compared["calibration"]) == (None, answer["calibration"])
     assert (page_of(running_service, "growing")["current"]["stale"], why) == (True, why)
 
     second = calibrate(running_service, gallery="growing", match_fpir=0.02)["result"]["calibration_id"]
@@ -168,6 +226,21 @@ def test_on_another_model_nothing_is_decided_and_back_on_the_first_it_is_again(r
     switch(running_service, "moving", 1)
     again = search(running_service, ids[0], gallery="moving")
     assert (again["decision"], again["calibration"]) == (before["decision"], before["calibration"])
+
+
+def test_rejected_matches_leave_probabilities_as_they_are(running_service: RunningService) -> None:
+    ids = fill(running_service, "rejecting", people=25)
+    rng = np.random.default_rng(3)
+    unnamed = WORLD.seen(WORLD.people(9, rng), 1, rng)[:, 0]
+    strangers = store(running_service, "rejecting", unnamed, [None] * 9)
+    for _ in range(2):
+        assert calibrate(running_service, gallery="rejecting", match_fpir=0.05)["status"] == "succeeded"
+        with running_service.client() as client:
+            body = {"tracklet_id": ids[0], "other_tracklet_id": strangers[1], "verdict": "different"}
+            body["gallery"] = "rejecting"
+            assert client.post("/matches", json=body).status_code in (200, 201)
+    after, before = page_of(running_service, "rejecting")["items"]
+    assert (after["probability"], after["decisions"]) == (before["probability"], before["decisions"])
 
 
 def test_too_few_labels_leave_answers_as_scores(running_service: RunningService) -> None:

@@ -313,4 +313,10 @@ def test_an_archive_is_packed_and_sent_from_the_command_line(running_service: Ru
     assert "failed: line 4" in shown
     for arguments in (("pack", tmp_path / "none", file), ("ingest", "archive", tmp_path / "none.tar")):
         said(*arguments, code=2)
+    file.write_text('{"frames": []}')
+    refused = tfclip(running_service, "ingest", "archive", file)
+    assert (refused.exit_code, refused.stderr) == (
+        2,
+        f"error: {file} is no plain tar archive; `tfclip pack` writes one\n",
+    )
     assert not list(tmp_path.glob("*.incoming"))
