@@ -1,5 +1,6 @@
 """Galleries over HTTP: made, described, counted, and deleted without a trace and without harm to another one."""
 
+import json
 import uuid
 from typing import Any
 
@@ -101,7 +102,7 @@ def test_a_gallery_that_was_changed_meanwhile_is_not_deleted(client: httpx.Clien
 
 
 def test_what_is_made_comes_with_its_etag(running_service: RunningService, client: httpx.Client) -> None:
-    metadata = {"metadata": '{"camera_id": "c", "gallery": "%s"}' % name()}
+    metadata = {"metadata": json.dumps({"camera_id": "c", "gallery": name()})}
     stored = client.post("/tracklets", data=metadata, files=[("frames", ("0.jpg", pictures(1, 1)[0], "image/jpeg"))])
     key = client.post("/admin/keys", json={"name": "k", "scopes": ["read"]})
     for made in (stored, key):
