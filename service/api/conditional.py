@@ -13,7 +13,11 @@ _VERSION = re.compile(r'"([0-9]{1,18})"')
 
 IfMatch = Annotated[
     str | None,
-    Header(max_length=1000, description="The `ETag` of what is changed: refused with 412 if it was changed since."),
+    Header(
+        alias="If-Match",
+        max_length=1000,
+        description="The `ETag` of what is changed: refused with 412 if it was changed since.",
+    ),
 ]
 IfNoneMatch = Annotated[
     str | None, Header(max_length=1000, description="The `ETag` of a copy: 304 without a body if it is still good.")

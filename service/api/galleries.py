@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from service import creation
 from service.api.admin_schemas import JobAnswer
-from service.api.conditional import IfMatch, check_unchanged, etag
+from service.api.conditional import IfMatch, check_unchanged, etag, versions_in
 from service.api.creating import CreatingRoute
 from service.api.cursors import cut_page, decode_number, encode_number
 from service.api.dependencies import AdminKey, ReadKey, ServiceDep, WriteKey, single_valued
@@ -126,13 +126,17 @@ async def change_gallery(
     return GalleryAnswer.of(record)
 
 
-@router.delete("/{name}", operation_id="deleteGallery", status_code=202, responses=problems(401, 403, 404, 422, 503))
-async def delete_gallery(name: Name, response: Response, caller: AdminKey, service: ServiceDep) -> JobAnswer:
+@router.delete(
+    "/{name}", operation_id="deleteGallery", status_code=202, responses=problems(401, 403, 404, 412, 422, 503)
+)
+async def delete_gallery(
+    name: Name, response: Response, caller: AdminKey, service: ServiceDep, if_match: IfMatch = None
+) -> JobAnswer:
     """Delete a gallery with everything in it, as a job. From this answer on it is there for nobody.
 
     Its name is free again when the job is done. The gallery `default` is then made anew, empty.
     """
-    job = await deleting.start(service.database, service.jobs, name)
+    job = await deleting.start(service.database, service.jobs, name, versions_in(if_match))
     response.headers["Location"] = f"/jobs/{job.id}"
     return JobAnswer.of(job)
 

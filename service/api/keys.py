@@ -36,6 +36,7 @@ async def create_key(request: Request, response: Response, caller: AdminKey, ser
     async with service.database.transaction() as connection:
         key = await store.create(connection, body.name, body.scopes, secret, limits)
     response.headers["Location"] = f"{router.prefix}/{key.id}"
+    response.headers["ETag"] = etag(key.version)
     return CreatedKey(**Key.of(key).model_dump(), secret=secret)
 
 

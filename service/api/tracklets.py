@@ -85,6 +85,7 @@ async def create_tracklet(request: Request, response: Response, caller: WriteKey
         stored, model_id, created = await service.uploads.add(upload, form.frames)
     response.status_code = 201 if created else 200
     response.headers["Location"] = f"/tracklets/{stored.id}"
+    response.headers["ETag"] = etag(stored.version)
     return StoredAnswer(**Tracklet.of(stored, service.settings.min_purity).model_dump(), model_id=model_id)
 
 

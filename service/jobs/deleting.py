@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from service.errors import NotFound
+from service.errors import NotFound, PreconditionFailed
 from service.gallery.galleries import Galleries
 from service.jobs.queue import JobQueue
 from service.jobs.reindex import BUILD_LOCK_CLASS
@@ -37,15 +37,23 @@ Sweep = Callable[[int, str, Sequence[bytes]], Awaitable[int]]
 """Removes those of the files that no tracklet refers to: gallery id, name, digests; see `Uploads.sweep`."""
 
 
-async def start(database: Database, jobs: JobQueue, name: str) -> Job:
+async def start(database: Database, jobs: JobQueue, name: str, versions: frozenset[int] | None = None) -> Job:
     """Mark the gallery and enqueue the job that removes it; its other jobs are asked to stop.
 
     One whose job failed is taken up again.
 
+    Args:
+        versions: those that the caller expects the gallery to have; None: any.
+
     Raises:
         NotFound: there is no such gallery, or it is being deleted.
+        PreconditionFailed: it has another version.
     """
     async with database.transaction() as connection:
+        if versions is not None:
+            record = await store.find(connection, name, lock=True)
+            if record is not None and record.version not in versions:
+                raise PreconditionFailed(f"Gallery {name} has version {record.version} by now: read it again.")
         found = await store.find_for_deletion(connection, name)
         if found is None or found.job_runs:
             raise NotFound(f"There is no gallery {name!r}.")

@@ -90,6 +90,24 @@ def test_a_gallery_that_was_changed_meanwhile_is_left_as_it_is(client: httpx.Cli
     assert client.patch(f"/galleries/{gallery}", json={}, headers={"If-Match": "*"}).json() == made
 
 
+def test_a_gallery_that_was_changed_meanwhile_is_not_deleted(client: httpx.Client) -> None:
+    gallery = name()
+    seen = client.post("/galleries", json={"name": gallery}).headers["etag"]
+    client.patch(f"/galleries/{gallery}", json={"purpose": "p"})
+    answer = client.delete(f"/galleries/{gallery}", headers={"If-Match": seen})
+    assert (answer.status_code, answer.json()["code"]) == (412, "precondition_failed")
+    now = client.get(f"/galleries/{gallery}").headers["etag"]
+    assert client.delete(f"/galleries/{gallery}", headers={"If-Match": now}).status_code == 202
+
+
+def test_what_is_made_comes_with_its_etag(running_service: RunningService, client: httpx.Client) -> None:
+    metadata = {"metadata": '{"camera_id": "c"}'}
+    stored = client.post("/tracklets", data=metadata, files=[("frames", ("0.jpg", pictures(1, 1)[0], "image/jpeg"))])
+    key = client.post("/admin/keys", json={"name": "k", "scopes": ["read"]})
+    for made in (stored, key):
+        assert made.headers["etag"] == client.get(made.headers["location"]).headers["etag"]
+
+
 def test_what_a_gallery_holds_is_counted(running_service: RunningService, client: httpx.Client) -> None:
     gallery = name()
     upload(running_service, 1, gallery=gallery, camera_id="a", identity="p", started_at="2025-01-02T00:00:00Z")
