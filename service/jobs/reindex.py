@@ -78,9 +78,7 @@ class Generations:
         """
         async with self._alone(running) as (gallery, lock):
             generation = await self._generation(running, gallery)
-            if not generation.serving:
-                await renew(running, self._database, self._galleries, self._describer, gallery, generation.model_id)
-            return await self._serve(running, gallery, generation, lock)
+            return await self._serve(running, gallery, generation, lock, renewing=True)
 
     async def activate(self, running: RunningJob) -> dict[str, Any]:
         """Make the generation that the parameter `generation_id` names the serving one; see `reindex`."""
@@ -157,7 +155,13 @@ class Generations:
         return found
 
     async def _serve(
-        self, running: RunningJob, gallery: Gallery, generation: Generation, lock: AsyncConnection
+        self,
+        running: RunningJob,
+        gallery: Gallery,
+        generation: Generation,
+        lock: AsyncConnection,
+        *,
+        renewing: bool = False,
     ) -> dict[str, Any]:
         result = {"generation": generation.number, "generation_id": generation.id, "model_id": generation.model_id}
         if generation.serving:
@@ -165,6 +169,8 @@ class Generations:
             return result
         try:
             running.check()
+            if renewing:
+                await renew(running, self._database, self._galleries, self._describer, gallery, generation.model_id)
             index = await self._build_and_switch(running, gallery, generation, lock)
         except DatabaseUnavailable:
             # The job is tried again, and goes on with what it has.

@@ -127,7 +127,8 @@ def test_a_cursor_goes_on_with_its_own_ranking_only(client: httpx.Client, stored
 def test_further_pages_by_frames_are_of_the_first_ones_vector(
     running_service: RunningService, client: httpx.Client, stored: list[dict], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    describe, calls = running_service.service.uploads.describe, []
+    describer = running_service.service.search.queries._describer
+    describe, calls = describer.describe, []
 
     async def otherwise(*arguments: Any) -> Any:
         # As a network that computes them beside others: every time a little different.
@@ -135,7 +136,7 @@ def test_further_pages_by_frames_are_of_the_first_ones_vector(
         calls.append(vector)
         return (described, vector * np.linspace(1, 1 + 1e-3 * len(calls), len(vector), dtype=np.float32), *rest)
 
-    monkeypatch.setattr(running_service.service.search.queries._uploads, "describe", otherwise)
+    monkeypatch.setattr(describer, "describe", otherwise)
     files = frame_files(pictures(71, 2))
     whole = client.post("/search", data={"k": str(len(stored))}, files=files).json()["results"]
     first = client.post("/search", data={"k": "2"}, files=files).json()
