@@ -43,6 +43,7 @@ def frames_lock(running: RunningService) -> int:
     return frame_locks._FRAMES_LOCK_CLASS + gallery_id
 
 
+@pytest.mark.slow
 def test_an_upload_that_a_deadlock_ended_is_stored_by_a_second_try(
     running_service: RunningService, threads: ThreadPoolExecutor
 ) -> None:
