@@ -1,0 +1,143 @@
+"""Rankings as files, and the client that asks for all kinds."""
+
+import csv
+import uuid
+from io import BytesIO, StringIO
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from service.client import SearchOptions, TfclipClient
+from service.client.errors import ApiProblem
+from tests.service.searching.brute_force import get, grouped, ids
+from tests.support import RunningService, pictures, upload
+
+
+def test_an_export_is_the_ranking_over_all_its_pages(
+    client: httpx.Client, stored: list[dict], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.gallery.ranking.PAGE_PLACES", 5)
+    asked = {"query_id": stored[1]["id"], "k": 17, "group_by": "identity"}
+    for options in (asked, asked | {"k": 4}, {"query_id": stored[1]["id"], "rerank": "k_reciprocal", "k": 17}):
+        whole = get(client, **options)
+        document = get(client, "/search/export", format="json", **options)
+        for one in (whole, document):
+            del one["took_ms"]
+            one["rerank"] = one["rerank"] and one["rerank"] | {"took_ms": 0}
+        assert document == whole
+        answer = client.get("/search/export", params=options | {"format": "csv"})
+        assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+        assert "attachment" in answer.headers["content-disposition"]
+        rows = list(csv.DictReader(StringIO(answer.text)))
+        assert [(int(row["rank"]), row["tracklet_id"], float(row["score"])) for row in rows] == [
+            (one["rank"], one["tracklet_id"], one["score"]) for one in whole["results"]
+        ]
+        for column in ("identity", "started_at", "ended_at", "probability"):
+            assert [row[column] for row in rows] == [one[column] or "" for one in whole["results"]]
+
+
+def test_an_export_holds_no_formula(running_service: RunningService, client: httpx.Client) -> None:
+    names = ["=1+1", "+1", "-1", "@SUM(A1)", "  =1", "\N{FULLWIDTH EQUALS SIGN}1", 'a,"b"', "Zoë", "p-1"]
+    query = upload(running_service, 100, 1, gallery="formulas")["id"]
+    for number, name in enumerate(names):
+        upload(running_service, 101 + number, 1, gallery="formulas", identity=name, camera_id=name, external_id=name)
+    content = client.get("/search/export", params={"query_id": query, "gallery": "formulas", "format": "csv"}).content
+    rows = list(csv.DictReader(StringIO(content.decode())))
+    for column in ("identity", "camera_id", "external_id"):
+        assert {row[column] for row in rows} == {f"'{name}" if name in names[:6] else name for name in names}
+
+
+def test_a_contact_sheet_shows_the_query_and_a_strip_for_each_place(
+    running_service: RunningService, client: httpx.Client, stored: list[dict]
+) -> None:
+    heights = []
+    for k in (1, 4):
+        answer = client.get("/search/export", params={"query_id": stored[1]["id"], "k": k, "format": "png"})
+        assert answer.headers["content-type"] == "image/png"
+        sheet = Image.open(BytesIO(answer.content)).convert("RGB")
+        heights.append(sheet.height)
+    strip = (heights[1] - heights[0]) // 3
+    assert heights[0] - 2 * strip < strip
+    # The frames of the query, and of the best place below it, at the left of their strips.
+    top = heights[0] - 2 * strip + 4
+    best = get(client, query_id=stored[1]["id"], k=1)["results"][0]["tracklet_id"]
+    for number, one in enumerate((stored[1]["id"], best)):
+        for position in range(2):
+            frame = Image.open(BytesIO(client.get(f"/tracklets/{one}/frames/{position}").content))
+            corner = (280 + 68 * position, top + number * strip)
+            shown = sheet.crop((*corner, corner[0] + 64, corner[1] + 128))
+            assert np.abs(np.asarray(shown, int) - np.asarray(frame, int)).max() <= 2
+    text = np.asarray(sheet.crop((0, top, 280, top + strip)))
+    assert (text < 128).any()
+
+
+def test_a_sheet_is_drawn_without_the_frames_that_are_lost(
+    running_service: RunningService, client: httpx.Client
+) -> None:
+    query = upload(running_service, 300, 2, gallery="lost")["id"]
+    upload(running_service, 301, 2, gallery="lost")
+    for path in (running_service.data_directory / "frames" / "lost").iterdir():
+        path.write_bytes(b"")
+    asked = {"query_id": query, "gallery": "lost", "format": "png"}
+    assert client.get("/search/export", params=asked).content.startswith(b"\x89PNG")
+
+
+def test_an_export_has_a_size(client: httpx.Client, stored: list[dict]) -> None:
+    for kind, most in (("csv", 10_000), ("json", 10_000), ("png", 50)):
+        asked = {"query_id": stored[0]["id"], "format": kind}
+        assert client.get("/search/export", params=asked | {"k": most}).status_code == 200
+        answer = client.get("/search/export", params=asked | {"k": most + 1})
+        assert (answer.status_code, answer.json()["errors"][0]["location"]) == (422, "query.k")
+    assert client.get("/search/export", params={"query_id": stored[0]["id"], "format": "pdf"}).status_code == 422
+    assert client.get("/search/export", params={"query_id": str(uuid.uuid4()), "format": "csv"}).status_code == 404
+
+
+def test_who_was_just_deleted_elsewhere_leaves_the_place_to_the_next_of_the_same_identity(
+    running_service: RunningService, client: httpx.Client
+) -> None:
+    query = upload(running_service, 400, 1, gallery="left")["id"]
+    for number in range(8):
+        upload(running_service, 401 + number, 1, gallery="left", identity=f"p{number % 2}")
+    whole = get(client, query_id=query, gallery="left")["results"]
+    with running_service.database() as connection:
+        # Not through this service, whose index has not heard of it.
+        connection.execute("DELETE FROM tracklets WHERE id = %s", (whole[0]["tracklet_id"],))
+    left = get(client, query_id=query, gallery="left", group_by="identity")["results"]
+    expected = grouped([(one["score"], one["tracklet_id"], one["identity"]) for one in whole[1:]])
+    assert [(one["score"], one["tracklet_id"], one["identity"]) for one in left] == expected
+    assert len(left) == 2
+    ranked = get(client, query_id=query, gallery="left", rerank="k_reciprocal")["results"]
+    assert {one["tracklet_id"] for one in ranked} == {one["tracklet_id"] for one in whole[1:]}
+    with running_service.database() as connection:
+        connection.execute(
+            "DELETE FROM tracklets WHERE id = ANY(%s::uuid[])", ([one["tracklet_id"] for one in whole[1:6]],)
+        )
+    first = get(client, query_id=query, gallery="left", k=1)
+    second = get(client, query_id=query, gallery="left", k=1, cursor=first["next_cursor"])
+    assert ids(first) + ids(second) == [one["tracklet_id"] for one in whole[6:]]
+    assert second["next_cursor"] is None
+
+
+def test_the_client_asks_for_all_of_this(running_service: RunningService, stored: list[dict]) -> None:
+    query, other = stored[0]["id"], stored[1]["id"]
+    with TfclipClient(running_service.url, running_service.admin_key) as client:
+        whole = client.search(query, SearchOptions(k=100)).results
+        assert list(client.search_pages(query, SearchOptions(k=6))) == whole
+        options = SearchOptions(k=5, rerank="k_reciprocal", expand=2, camera_id=["c1"], labels={})
+        ranked = client.search(query, options)
+        assert ranked.rerank is not None
+        assert client.search_examples([query], options=options).results == ranked.results
+        items = client.search_batch([(query, options), (str(uuid.uuid4()), None)])
+        assert items[0].ranking is not None
+        assert items[0].ranking.results == ranked.results
+        assert items[1].problem is not None
+        assert items[1].problem.code == "not_found"
+        assert client.export_search(query, "csv", SearchOptions(k=2)).count(b"\r\n") == 3
+        score = next(match.score for match in whole if match.tracklet_id == other)
+        assert client.verify(query, other).score == score
+        assert client.verify_frames(pictures(0, 2), other).score == pytest.approx(score, abs=1e-6)
+        assert client.verify_frames(pictures(0, 2), pictures(1, 2)).score == pytest.approx(score, abs=1e-6)
+        with pytest.raises(ApiProblem, match="cursor"):
+            client.search(query, SearchOptions(cursor="x"))
