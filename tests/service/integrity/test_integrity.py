@@ -5,59 +5,21 @@ import socket
 import threading
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from service.store import frame_locks
-from tests.jobs import run
+from tests.service.integrity.comparing import GALLERY, check, found, kinds, repair, same
 from tests.support import (
     RunningService,
-    empty_database,
     make_settings,
     run_service,
     search,
     upload,
     wait_until,
 )
-
-GALLERY = "whole"
-
-
-def check(running: RunningService, **options: object) -> dict[str, Any]:
-    """Compare the gallery."""
-    with running.client() as client:
-        answer = client.get("/admin/integrity", params={"gallery": GALLERY, "describe": 100, "full": True, **options})
-    assert answer.status_code == 200, answer.text
-    return answer.json()
-
-
-def found(running: RunningService, **options: object) -> dict[str, set[str]]:
-    """What was found, by kind."""
-    report = check(running, **options)
-    assert report["ok"] == (report["findings"] == [])
-    return {finding["kind"]: set(finding["examples"]) for finding in report["findings"]}
-
-
-def repair(running: RunningService) -> dict[str, Any]:
-    """Mend the gallery and return what came of it."""
-    job = run(running, "POST", "/admin/repair", gallery=GALLERY)
-    assert job["status"] == "succeeded", job
-    return job["result"]
-
-
-def kinds(findings: list[dict[str, Any]]) -> dict[str, int]:
-    """How many of each kind."""
-    return {finding["kind"]: finding["count"] for finding in findings}
-
-
-def same(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> bool:
-    """Whether two rankings are alike; a descriptor that was made again may differ by 1e-5."""
-    return [result["tracklet_id"] for result in one] == [result["tracklet_id"] for result in other] and all(
-        abs(a["score"] - b["score"]) < 1e-5 for a, b in zip(one, other, strict=True)
-    )
 
 
 @pytest.fixture(scope="module")
@@ -270,42 +232,6 @@ def test_a_gallery_that_does_not_exist_is_refused(running_service: RunningServic
     with running_service.client() as client:
         assert client.get("/admin/integrity", params={"gallery": "none"}).status_code == 404
         assert client.post("/admin/repair", json={"gallery": "none"}).status_code == 404
-
-
-def test_another_process_hears_of_what_was_mended(postgres, data_folder: Path) -> None:
-    with empty_database(postgres) as url:
-        settings = make_settings(data_folder / "data", url)
-        with run_service(settings) as one, run_service(settings) as other:
-            ids = [upload(one, seed, frames=2, gallery=GALLERY)["id"] for seed in range(3)]
-            before = search(one, ids[0], gallery=GALLERY)["results"]
-            with one.database() as connection:
-                connection.execute("UPDATE descriptors SET vector = 'short' WHERE tracklet_id = %s", (ids[1],))
-            repair(one)
-            wait_until(lambda: same(search(other, ids[0], gallery=GALLERY)["results"], before))
-            wait_until(lambda: found(other) == {})
-
-
-@pytest.mark.parametrize("poll_seconds", [0.2, 600])
-def test_repair_reaches_the_index_of_every_process(postgres, data_folder: Path, poll_seconds: float) -> None:
-    # With so long between two looks, the others hear of it or do not know.
-    values = {"poll_seconds": poll_seconds, "max_lag_seconds": 2 * poll_seconds}
-    with empty_database(postgres) as url:
-        settings = make_settings(data_folder / "data", url, **values)
-        with run_service(settings) as one, run_service(settings) as other:
-            ids = [upload(one, seed, frames=2, gallery=GALLERY)["id"] for seed in range(4)]
-            expected = search(one, ids[0], gallery=GALLERY)["results"]
-            for process, lost in ((one, ids[1]), (other, ids[2])):
-                wait_until(lambda process=process: len(search(process, ids[0], gallery=GALLERY)["results"]) == 3)
-                process.service.galleries.find(GALLERY).index.remove(uuid.UUID(lost))
-            # Nobody sees more than its own; and whoever is free does the job.
-            assert (found(one), found(other)) == ({"index_missing": {ids[1]}}, {"index_missing": {ids[2]}})
-            assert kinds(repair(one)["mended"]) == {"index_missing": 1}
-            for process in (one, other):
-                wait_until(lambda process=process: search(process, ids[0], gallery=GALLERY)["results"] == expected)
-                assert found(process) == {}
-        # What the wrong ones saved before is not believed.
-        with run_service(settings) as one:
-            assert search(one, ids[0], gallery=GALLERY)["results"] == expected
 
 
 def stored_state(running: RunningService, tracklet_id: str) -> tuple[bytes, list[tuple[Any, ...]]]:
