@@ -26,6 +26,7 @@ from service.foundation import (
     say_which_models_answer,
     sweep_once,
 )
+from service.gallery import drafts
 from service.gallery.awaiting import ChangeBell
 from service.gallery.demand import Demand
 from service.gallery.following import Follower
@@ -129,6 +130,9 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
         demand.note()
         metrics.batch_questions.observe(questions)
 
+    has_drafts = (
+        await asyncio.to_thread(drafts.pay) if settings.index_drafts == "auto" else settings.index_drafts == "on"
+    )
     recall = RecallMonitor(settings.recall_share, metrics.count_recall)
     parts.callback(recall.close)
     snapshots = SnapshotFolder(settings.folder("index"))
@@ -140,6 +144,7 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
             "row_type": settings.index_rows,
             "device": index_device,
             "scratch": settings.folder("index"),
+            "drafts": has_drafts,
         },
         on_batch=count_questions,
         recall=recall,
@@ -196,7 +201,7 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
     idempotency.start()
     parts.push_async_callback(idempotency.close)
 
-    log.info("service started", **described(model), device=device, data_dir=str(settings.data_dir))
+    log.info("service started", **described(model), device=device, drafts=has_drafts, data_dir=str(settings.data_dir))
     search = Search(database, galleries, upload_describer, metrics, settings.max_rerank_top)
     parts.callback(search.close)
     sheets = Sheets(database, frames, limits)

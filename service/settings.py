@@ -116,6 +116,9 @@ class Settings(BaseSettings):
     index_rows: Literal["float32", "float16"] = Field(
         default="float32", description="float16 halves the memory; answers are the same"
     )
+    index_drafts: Literal["auto", "on", "off"] = Field(
+        default="auto", description="half as much memory again, for faster searches; auto: where they are"
+    )
     index_device: str = Field(default="auto", description="auto: where descriptors are computed; cpu, cuda, ...")
     max_lag_seconds: Annotated[float, Field(gt=0)] = Field(
         default=5.0, description="an index that is behind for longer does not answer"

@@ -3,13 +3,14 @@
 What is proposed here is rescored elsewhere, so a block may be as fast as it can: its scores are float32, with an error
 of at most `error_bound`.
 
-Medians of one run, 100,000 rows of 2048 on two cores (milliseconds for so many questions at once):
+Medians of one run, 100,000 rows of 2048, a block on each of two cores (milliseconds for so many questions):
 
-    questions   no mask   half allowed: selector   half allowed: gathered, then no mask   a mask for each (matrix)
-    1           37        19                       45                                     38
-    4           49        33                       44                                     70
-    8           71        75                       60                                     70
-    32          87        281                      73                                     135
+    questions   no mask: BLAS, scan   half allowed: scan, gathered   a mask for each: matrix
+    1           35      20            10     29                      22
+    2           36      24            18     31                      40
+    4           32      52            34     28                      45
+    8           40      126           78     35                      52
+    32          81      468           243    55                      104
 """
 
 import tempfile
@@ -25,8 +26,11 @@ import faiss  # isort: skip - after torch: their CUDA libraries are of two gener
 # By default FAISS keeps BLAS for very large batches; it wins from the first query on.
 faiss.cvar.distance_compute_blas_threshold = 1
 
-_SELECTOR_QUESTIONS = 4
-"""Up to so many questions with one mask, a selector is faster than gathering the allowed rows."""
+_SCANNED_QUESTIONS = 2
+"""Up to so many questions, FAISS's own loop is faster than a matrix product."""
+
+_SCANNED_MASKED_QUESTIONS = 3
+"""Up to so many questions with one mask, that loop with a selector is faster than gathering the allowed rows."""
 
 Found = tuple[NDArray[np.float32], NDArray[np.int64]]
 
@@ -91,16 +95,13 @@ class FloatBlock:
     def nearest(self, queries: NDArray[np.float32], size: int, count: int, allowed: NDArray[np.bool_] | None) -> Found:
         """As `Block.nearest`."""
         rows = self.vectors[:count]
-        if allowed is None and len(queries) == 1:
-            # Without BLAS, on this core alone: as fast, since memory is what limits it, and cores that are busy with
-            # something else hold it up far less than they do a product that waits for all of them.
-            return _selected(queries, rows, size, None)
         if allowed is None:
-            return nearest(queries, rows, size)
+            scanned = len(queries) <= _SCANNED_QUESTIONS
+            return _scanned(queries, rows, size, None) if scanned else nearest(queries, rows, size)
         if allowed.ndim == 2:
             return _by_matrix(torch.from_numpy(queries), torch.from_numpy(rows), size, torch.from_numpy(allowed))
-        if len(queries) <= _SELECTOR_QUESTIONS:
-            return _selected(queries, rows, size, allowed)
+        if len(queries) <= _SCANNED_MASKED_QUESTIONS:
+            return _scanned(queries, rows, size, allowed)
         numbers = np.flatnonzero(allowed)
         scores, found = nearest(queries, rows[numbers], size)
         return scores, numbers[found]
@@ -218,7 +219,7 @@ def nearest(queries: NDArray[np.float32], rows: NDArray[np.float32], size: int) 
     return scores, found
 
 
-def _selected(
+def _scanned(
     queries: NDArray[np.float32], rows: NDArray[np.float32], size: int, allowed: NDArray[np.bool_] | None
 ) -> Found:
     size = min(size, len(rows) if allowed is None else int(np.count_nonzero(allowed)))

@@ -1,9 +1,10 @@
 """Exact search over the descriptors of one gallery.
 
-Blocks propose rows, in float32 and however fast they can; one routine rescores the proposals in float64, row by row, so
-that a score depends on nothing but the two vectors. Where rounding can have hidden a row that belongs in the answer,
-every row is proposed that the blocks' error leaves in question. So an answer is the same bit for bit alone or in a
-batch, whatever the mask's path, the type of rows, the order of arrival, or the number of threads.
+Blocks propose rows, in float32, or drafts in bfloat16, however fast they can; one routine rescores the proposals in
+float64, row by row, so that a score depends on nothing but the two vectors. Where rounding can have hidden a row that
+belongs in the answer, every row is proposed that the error leaves in question. So an answer is the same bit for bit
+alone or in a batch, whatever the mask's path, the type of rows, drafts or none, the order of arrival, or the number of
+threads.
 """
 
 import uuid
@@ -24,9 +25,6 @@ from service.gallery.rows import Rows, RowType
 from service.gallery.scanning import Scan, scan
 from service.gallery.scoring import contenders, scores_of, unit_rows
 from service.store.changes import IndexRow
-
-MARGIN = 32
-"""Rows proposed beyond the k asked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +61,7 @@ class GalleryIndex:
     were there when they began.
 
     Args:
-        row_type, device, scratch: how rows are kept, see `Rows`. Answers are the same.
+        row_type, device, scratch, drafts: how rows are kept, see `Rows`. Answers are the same.
 
     Attributes:
         dimension: length D of a descriptor.
@@ -81,11 +79,12 @@ class GalleryIndex:
         row_type: RowType = "float32",
         device: str = "cpu",
         scratch: Path | None = None,
+        drafts: bool = False,
     ) -> None:
         self.dimension = dimension
         self.applied = applied
         self.rebuild = rebuild
-        self._rows = Rows(dimension, row_type, device, scratch)
+        self._rows = Rows(dimension, row_type, device, scratch, drafts)
         self._columns = Columns()
         self._ids = np.empty((0, 2), ">u8")
         self._alive = np.empty(0, np.bool_)
@@ -257,7 +256,7 @@ class GalleryIndex:
                 allowed = alive if one.filters == NO_FILTERS else alive & passing(columns, one.filters, count)
                 masks[one.filters] = Mask(allowed)
         asked = [masks[one.filters] for one in questions]
-        proposals = propose(self._rows, units, asked, [one.k + MARGIN for one in questions])
+        proposals = propose(self._rows, units, asked, [one.k for one in questions])
         answers, unsettled, floors = [], [], []
         for n, (one, proposal) in enumerate(zip(questions, proposals, strict=True)):
             answers.append(self._ranked(units[n], one.k, proposal.rows[proposal.rows != own[n]]))

@@ -1,21 +1,32 @@
 """Which rows could be the best: masks, and the cheapest way to search under each."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.gallery.blocks import Block, Found
+from service.gallery.drafts import Sought
 from service.gallery.rows import Rows
+from service.gallery.scoring import narrowed
 
 FEW_EXCLUDED = 64
 """Up to so many excluded rows are asked for in addition and dropped: any mask costs more."""
 
+MARGIN = 32
+"""Rows proposed beyond those wanted, where one more pass might be needed without."""
+
+_PASS_COST = 16
+"""What a pass over all drafts costs by itself, in units of what each question adds to it."""
+
+_NARROW_COST = 60
+"""What reading all rows in float32 costs, in the same unit."""
+
 _SHARED_QUESTIONS = 3
 """Questions with one mask cost about as many single ones at most, since they share the reading of rows."""
 
-_QUESTIONS_A_PASS = 20
+_QUESTIONS_A_PASS = 8
 """So many questions add to one pass with a mask for each as much as the reading of all rows costs."""
 
 
@@ -40,30 +51,36 @@ class Proposal:
     ceiling: float | None
 
 
-def propose(rows: Rows, queries: NDArray[np.float32], masks: Sequence[Mask], sizes: Sequence[int]) -> list[Proposal]:
-    """For each query at least `size` allowed rows that score highest, or all.
+def propose(rows: Rows, queries: NDArray[np.float32], masks: Sequence[Mask], wanted: Sequence[int]) -> list[Proposal]:
+    """For each query more allowed rows than are wanted, the highest scoring, or all.
 
     Args:
         queries: (B, D) unit vectors.
         masks: one for each query; those that share one object share a pass.
-        sizes: rows wanted for each query.
+        wanted: places of each query's answer; one row more is proposed at least, since its own may be among them.
     """
     proposals: dict[int, Proposal] = {}
     groups: dict[int, list[int]] = {}
     for n, mask in enumerate(masks):
-        if sizes[n] + 1 >= mask.total:
+        if wanted[n] + MARGIN + 1 >= mask.total:
             proposals[n] = Proposal(np.flatnonzero(mask.allowed), None)
         else:
             groups.setdefault(id(mask), []).append(n)
-    masked = [group for group in groups.values() if masks[group[0]].excluded > FEW_EXCLUDED]
+    if rows.has_drafts:
+        drafted = _wide(groups.values(), masks)
+        for n, numbers in zip(drafted, _by_drafts(rows, queries, masks, wanted, drafted), strict=True):
+            proposals[n] = Proposal(numbers, None)
+        apart = [group for group in groups.values() if group[0] not in proposals]
+    else:
+        apart = list(groups.values())
+    masked = [group for group in apart if masks[group[0]].excluded > FEW_EXCLUDED]
     together = [n for group in masked for n in group] if _cheaper_together(masked, masks) else []
     if together:
-        size = max(sizes[n] for n in together) + 1
+        size = max(wanted[n] for n in together) + MARGIN + 1
         _note(proposals, together, _over_blocks(rows, queries[together], size, _stacked(masks, together)))
-    for group in groups.values():
+    for group in apart:
         mask = masks[group[0]]
-        # One more, since the query's own row may be among them.
-        size = max(sizes[n] for n in group) + 1
+        size = max(wanted[n] for n in group) + MARGIN + 1
         if mask.excluded <= FEW_EXCLUDED:
             found = _over_blocks(rows, queries[group], size + mask.excluded, len(mask.allowed))
             _note(proposals, group, found, mask.allowed)
@@ -72,26 +89,54 @@ def propose(rows: Rows, queries: NDArray[np.float32], masks: Sequence[Mask], siz
     return [proposals[n] for n in range(len(masks))]
 
 
+def _wide(groups: Iterable[Sequence[int]], masks: Sequence[Mask]) -> list[int]:
+    """The questions whose masks let so much through that one pass over all drafts is the cheapest for them."""
+    costs = [
+        (
+            group,
+            _NARROW_COST * masks[group[0]].total / len(masks[group[0]].allowed) * min(len(group), _SHARED_QUESTIONS),
+        )
+        for group in groups
+    ]
+    wide = [(group, cost) for group, cost in costs if cost > len(group)]
+    if sum(cost for _, cost in wide) < _PASS_COST + sum(len(group) for group, _ in wide):
+        return []
+    return [n for group, _ in wide for n in group]
+
+
+def _by_drafts(
+    rows: Rows, queries: NDArray[np.float32], masks: Sequence[Mask], wanted: Sequence[int], chosen: Sequence[int]
+) -> list[NDArray[np.int64]]:
+    """For each chosen query all rows that can be among its best by their exact scores; seldom many more."""
+    if not chosen:
+        return []
+    units, sizes = queries[chosen], [wanted[n] + 1 for n in chosen]
+    allowed = [masks[n].allowed if masks[n].excluded else None for n in chosen]
+    sought = Sought(units, allowed, sizes)
+    found = sought.chosen(rows.over_drafts(len(masks[chosen[0]].allowed), sought.look))
+    return narrowed(rows, found, units, sizes)
+
+
 def at_least(
     rows: Rows, queries: NDArray[np.float32], floors: Sequence[float], masks: Sequence[Mask]
 ) -> list[NDArray[np.int64]]:
     """For each query all allowed rows whose score in their block is not below the query's floor, by row number."""
     # Rounded down: none that is exactly at the floor may be lost.
     bounds = np.nextafter(np.array(floors, np.float32), np.float32(-np.inf))
-    parts: list[list[NDArray[np.int64]]] = [[] for _ in masks]
     allowed = _stacked(masks, range(len(masks)))
-    for first, here, block in rows.blocks(allowed.shape[1]):
+
+    def search(first: int, here: int, block: Block) -> list[NDArray[np.int64]]:
         hits = block.at_least(queries, bounds, here) & allowed[:, first : first + here]
-        for part, hit in zip(parts, hits, strict=True):
-            part.append(np.flatnonzero(hit) + first)
-    return [np.concatenate(part) for part in parts]
+        return [np.flatnonzero(hit) + first for hit in hits]
+
+    return [np.concatenate(parts) for parts in zip(*rows.over_blocks(allowed.shape[1], search), strict=True)]
 
 
 def _cheaper_together(groups: Sequence[Sequence[int]], masks: Sequence[Mask]) -> bool:
     """Whether one pass over all rows with a mask for each question beats a pass over the allowed rows for each mask.
 
-    Counted in the reading of all rows: 32 questions with a mask each, measured as in `blocks`, take 107 ms in one pass;
-    in a pass each 32 x 19 ms where half of the rows are allowed, 32 x 5 ms for a tenth, and 32 x 1 ms for a hundredth.
+    Counted in the reading of all rows, measured as in `blocks`: 32 questions with a mask each take 104 ms in one pass,
+    and 32 x 10 ms in a pass each where half of the rows are allowed.
     """
     if len(groups) < 2:
         return False
@@ -110,14 +155,12 @@ def _over_blocks(
     """Search every block and keep the best `size`; `allowed` is (N,), (B, N), or N when all N rows are."""
     count = allowed if isinstance(allowed, int) else allowed.shape[-1]
 
-    def search(one: tuple[int, int, Block]) -> Found:
-        first, here, block = one
+    def search(first: int, here: int, block: Block) -> Found:
         mask = None if isinstance(allowed, int) else np.ascontiguousarray(allowed[..., first : first + here])
         scores, found = block.nearest(queries, size, here, mask)
         return np.where(found < 0, -np.inf, scores), np.where(found < 0, -1, found + first)
 
-    # One question is computed on one core in each block, several on all of them.
-    parts = rows.over_blocks(count, search, spread=len(queries) == 1)
+    parts = rows.over_blocks(count, search)
     all_scores = np.concatenate([scores for scores, _ in parts], axis=1)
     all_found = np.concatenate([found for _, found in parts], axis=1)
     best = np.argsort(-all_scores, axis=1, kind="stable")[:, :size]

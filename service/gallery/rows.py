@@ -1,22 +1,37 @@
 """The vectors of an index, in blocks that are only ever appended to: searches need no lock."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal, TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+import faiss  # isort: skip - after torch: their CUDA libraries are of two generations
+
 from service.gallery.blocks import Block, DeviceBlock, FloatBlock, HalfBlock, error_bound
+from service.gallery.drafts import Draft
 
 RowType = Literal["float32", "float16"]
 
 T = TypeVar("T")
+B = TypeVar("B")
 
 _BLOCK_BYTES = 64 * 1024 * 1024
 _LEAST_BLOCK_ROWS = 1024
+
+
+def _on_one_core() -> None:
+    """What this thread computes, it computes alone.
+
+    Threads that share one product wait for the last of them: where another program keeps one of two cores busy, a pass
+    took six times as long as blocks do that are each computed on one core.
+    """
+    torch.set_num_threads(1)
+    faiss.omp_set_num_threads(1)
 
 
 class Rows:
@@ -27,21 +42,25 @@ class Rows:
         row_type: what is searched. With `float16`, a full block is kept in float16 and, exact, in a file.
         device: `cpu`, or a GPU that holds a copy to search.
         scratch: folder for the files of float16 rows; None: the system's temporary folder.
+        drafts: whether float32 rows on the CPU have drafts, for searches.
 
     Attributes:
+        has_drafts: whether they do.
         error: how far a block's score may be from the exact one.
         count: rows written; readers know of fewer while a writer is at it.
     """
 
-    def __init__(self, dimension: int, row_type: RowType, device: str, scratch: Path | None) -> None:
+    def __init__(self, dimension: int, row_type: RowType, device: str, scratch: Path | None, drafts: bool) -> None:
         self.dimension = dimension
         self.error = error_bound(dimension, row_type == "float16")
         self.block_rows = max(_LEAST_BLOCK_ROWS, _BLOCK_BYTES // (4 * dimension))
         self._half = row_type == "float16"
         self._device = device
         self._scratch = scratch
+        self.has_drafts = drafts and row_type == "float32" and device == "cpu"
         self._blocks: list[Block] = []
-        self._threads = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="scan")
+        self._drafts: list[Draft] = []
+        self._threads = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="scan", initializer=_on_one_core)
         self.count = 0
 
     def append(self, vectors: NDArray[np.float32]) -> None:
@@ -54,27 +73,35 @@ class Rows:
         while written < len(vectors):
             number, offset = divmod(self.count, self.block_rows)
             if number == len(self._blocks):
+                if self.has_drafts:
+                    self._drafts.append(Draft(self.block_rows, self.dimension))
                 self._blocks.append(self._new_block())
             block = self._blocks[number]
             assert isinstance(block, FloatBlock)
             size = min(self.block_rows - offset, len(vectors) - written)
             block.write(offset, vectors[written : written + size])
+            if self.has_drafts:
+                self._drafts[number].write(offset, vectors[written : written + size])
             if self._half and offset + size == self.block_rows and not isinstance(block, DeviceBlock):
                 # Readers that are at it keep the one they have.
                 self._blocks[number] = HalfBlock(block.vectors, self._scratch)
             written += size
             self.count += size
 
-    def blocks(self, count: int) -> Iterator[tuple[int, int, Block]]:
-        """The blocks of the first `count` rows: first row, number of rows, block."""
-        for first in range(0, count, self.block_rows):
-            yield first, min(self.block_rows, count - first), self._blocks[first // self.block_rows]
+    def over_blocks(self, count: int, act: Callable[[int, int, Block], T]) -> list[T]:
+        """What `act` makes of the first row, the number of rows, and each block of the first `count` rows."""
+        return self._over(count, act, self._blocks)
 
-    def over_blocks(self, count: int, act: Callable[[tuple[int, int, Block]], T], spread: bool) -> list[T]:
-        """What `act` makes of each block of the first `count` rows; with `spread`, of several at a time."""
-        if spread and self._device == "cpu":
-            return list(self._threads.map(act, self.blocks(count)))
-        return [act(block) for block in self.blocks(count)]
+    def over_drafts(self, count: int, act: Callable[[int, int, Draft], T]) -> list[T]:
+        """As `over_blocks`, of each block's draft."""
+        return self._over(count, act, self._drafts)
+
+    def _over(self, count: int, act: Callable[[int, int, B], T], parts: Sequence[B]) -> list[T]:
+        firsts = range(0, count, self.block_rows)
+        sizes = [min(self.block_rows, count - first) for first in firsts]
+        if self._device == "cpu":
+            return list(self._threads.map(act, firsts, sizes, parts))
+        return list(map(act, firsts, sizes, parts))
 
     def gather(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """The exact vectors of `rows`, in their order: (N, D)."""

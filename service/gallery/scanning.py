@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from service.gallery.blocks import Block
 from service.gallery.columns import NOBODY
 from service.gallery.rows import Rows
 from service.gallery.scoring import scores_of
@@ -77,10 +78,12 @@ def _highest(
 
 def _approximate(rows: Rows, sought: Scan) -> NDArray[np.float32]:
     """(N,) the highest of each row's scores by its block; -inf where a row may not answer."""
-    count = len(sought.allowed)
-    scores = np.empty(count, np.float32)
-    for first, here, block in rows.blocks(count):
-        scores[first : first + here] = block.scores(sought.queries, here).max(axis=0)
+
+    def search(_: int, here: int, block: Block) -> NDArray[np.float32]:
+        best: NDArray[np.float32] = block.scores(sought.queries, here).max(axis=0)
+        return best
+
+    scores = np.concatenate(rows.over_blocks(len(sought.allowed), search) or [np.empty(0, np.float32)])
     scores[~sought.allowed] = -np.inf
     return scores
 

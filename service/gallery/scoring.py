@@ -5,12 +5,16 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from service.gallery.blocks import error_bound
 from service.gallery.rows import Rows
 
 _SCORED_ROWS = 256
 """Rows scored at a time: their products stay near the processor."""
 
 _COMPARED_ROWS = 2048
+
+_FEW_ROWS = 2048
+"""Up to so many rows in question, each query reads its own."""
 
 
 def unit_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -50,6 +54,31 @@ def scores_of(rows: Rows, numbers: NDArray[np.int64], query: NDArray[np.float32]
     return scores
 
 
+def narrowed(
+    rows: Rows, numbers: Sequence[NDArray[np.int64]], queries: NDArray[np.float32], sizes: Sequence[int]
+) -> list[NDArray[np.int64]]:
+    """For each query, those of its rows that can be among its best `size` by `cosine_scores`; seldom many more.
+
+    A few rows each are compared in float32, many by `contenders`.
+
+    Args:
+        numbers, queries, sizes: as of `contenders`.
+    """
+    error = error_bound(rows.dimension, half=False)
+    many = [n for n, mine in enumerate(numbers) if len(mine) > _FEW_ROWS + 2 * sizes[n]]
+    compared = contenders(rows, [numbers[n] for n in many], queries[many], [sizes[n] for n in many])
+    chosen = dict(zip(many, compared, strict=True))
+    for n, (mine, size) in enumerate(zip(numbers, sizes, strict=True)):
+        if n not in chosen:
+            if len(mine) > size:
+                scores = rows.gather(mine) @ queries[n]
+                least = np.partition(scores, -size)[-size]
+                # Twice what separates the two, since the bound itself is rounded.
+                mine = mine[scores >= least - np.float32(2.5 * error)]
+            chosen[n] = mine
+    return [chosen[n] for n in range(len(numbers))]
+
+
 def contenders(
     rows: Rows, numbers: Sequence[NDArray[np.int64]], queries: NDArray[np.float32], sizes: Sequence[int]
 ) -> list[NDArray[np.int64]]:
@@ -64,6 +93,8 @@ def contenders(
         queries: (B, D) unit vectors.
         sizes: for each query, at least 1.
     """
+    if not len(numbers):
+        return []
     every = np.unique(np.concatenate(numbers))
     sought = queries.astype(np.float64)
     sought /= np.linalg.norm(sought, axis=1, keepdims=True)

@@ -82,11 +82,11 @@ def test_a_folder_in_the_place_of_a_snapshot_costs_no_more_than_the_snapshot(pos
             assert search(running, ids[0])["results"] == before
 
 
-@pytest.mark.parametrize("rows", ["float32", "float16"])
-def test_searches_at_once_are_answered_as_alone(postgres, data_folder: Path, rows: str) -> None:
+@pytest.mark.parametrize(("rows", "drafts"), [("float32", "on"), ("float32", "off"), ("float16", "auto")])
+def test_searches_at_once_are_answered_as_alone(postgres, data_folder: Path, rows: str, drafts: str) -> None:
     with (
         empty_database(postgres) as url,
-        run_service(make_settings(data_folder / "data", url, index_rows=rows)) as running,
+        run_service(make_settings(data_folder / "data", url, index_rows=rows, index_drafts=drafts)) as running,
     ):
         ids = [upload(running, seed, camera_id=f"c{seed % 2}")["id"] for seed in range(12)]
         alone = [search(running, identifier)["results"] for identifier in ids]

@@ -26,6 +26,7 @@ EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
 OPTIONS: dict[str, dict[str, Any]] = {
     "float32": {},
+    "drafts": {"drafts": True},
     "float16": {"row_type": "float16"},
     "matrix": {"device": "cpu:0"},
     "cuda": {"device": "cuda"},
@@ -35,6 +36,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 KINDS = [
     "float32",
+    "drafts",
     "float16",
     "matrix",
     pytest.param("cuda", marks=[pytest.mark.gpu, NO_GPU]),

@@ -129,6 +129,12 @@ class IndexStates(RuleBasedStateMachine):
             assert all(row.tracklet_id in self.index for row in self.rows)
 
 
+class DraftStates(IndexStates):
+    """Rows in float32, with drafts."""
+
+    kind = "drafts"
+
+
 class HalfStates(IndexStates):
     """Rows in float16."""
 
@@ -144,6 +150,8 @@ class MatrixStates(IndexStates):
 _BUDGET = settings(max_examples=12, stateful_step_count=20, deadline=None)
 TestFloatStates = IndexStates.TestCase
 TestFloatStates.settings = _BUDGET
+TestDraftStates = DraftStates.TestCase
+TestDraftStates.settings = _BUDGET
 TestHalfStates = HalfStates.TestCase
 TestHalfStates.settings = _BUDGET
 TestMatrixStates = MatrixStates.TestCase
