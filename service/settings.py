@@ -104,7 +104,7 @@ class Settings(BaseSettings):
         default=16, description="frames of a tracklet that are embedded, spread evenly; all are stored"
     )
     batch_clips: Annotated[int, Field(ge=1)] | None = Field(
-        default=None, description="clips computed together at most; 2 on a CPU, where that is fastest, 16 on a GPU"
+        default=None, description="clips computed together at most; 1 on a CPU, where that is fastest, 16 on a GPU"
     )
     min_purity: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.65, description="a tracklet below is flagged as a possible identity switch; 0 flags none"
