@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from service.api.examples.common import MERGE_EVENT, MERGED_ID, OTHER_ID, TRACKLET_ID
 from service.api.schemas import thumbnail_url
-from service.api.values import Cursor, GalleryName, Label, Schema, Text
+from service.api.values import Cursor, GalleryName, Labels, Name, Schema
 from service.store.identities import IdentityRecord, SeenBy
 from service.store.identity_events import EventKind, IdentityEvent
 from service.store.tracklets import StoredTracklet
@@ -21,7 +21,7 @@ class NewIdentity(Schema):
     """An identity to make."""
 
     gallery: GalleryName = "default"
-    name: Text
+    name: Name
     tracklet_ids: list[uuid.UUID] = Field(default=[], max_length=MOST_TRACKLETS, description="Its first tracklets.")
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Ann", "tracklet_ids": [OTHER_ID]}]})
@@ -30,7 +30,7 @@ class NewIdentity(Schema):
 class IdentityChange(Schema):
     """What to change of an identity."""
 
-    name: Text
+    name: Name
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Ann Example"}]})
 
@@ -63,8 +63,8 @@ class Unmerge(Schema):
 class TrackletChange(Schema):
     """What to change of a tracklet; what is left out stays."""
 
-    labels: dict[Text, Label] | None = Field(default=None, description="In the place of all labels that it has.")
-    identity: Text | None = Field(
+    labels: Labels | None = Field(default=None, description="In the place of all labels that it has.")
+    identity: Name | None = Field(
         default=None, description="Its identity by name, made by its first use; null: it has none any more."
     )
 
