@@ -56,7 +56,7 @@ def list_identities(
 
 
 def show_identity(identity: IdentityId, url: Url = LOCAL_URL, api_key: ApiKey = None, as_json: AsJson = False) -> None:
-    """Show which cameras saw an identity, and when."""
+    """Show which cameras saw an identity, and when, their time offsets added."""
     with service_at(url, api_key) as client:
         found = client.get_identity(identity)
     if as_json:
@@ -192,7 +192,7 @@ def history(
 def appearances(
     identity: IdentityId, limit: Limit = 100, url: Url = LOCAL_URL, api_key: ApiKey = None, as_json: AsJson = False
 ) -> None:
-    """Show where and when an identity was seen, in order of time."""
+    """Show where and when an identity was seen, in order of time, the cameras' time offsets added."""
     with service_at(url, api_key) as client:
         found = list(islice(client.appearances(identity), limit))
     if as_json:
