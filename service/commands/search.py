@@ -8,6 +8,7 @@ import typer
 from model.caution import caution
 from model.cli import CommandError, print_json
 from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Gallery, Url, parse_labels, parse_time, service_at
+from service.commands.tables import moment, print_table
 
 if TYPE_CHECKING:
     from service.client.wire import Match, Ranking
@@ -139,8 +140,6 @@ def _score(match: "Match") -> str:
 
 
 def _show(ranking: "Ranking") -> None:
-    from service.commands.tables import moment, print_table
-
     judged = any(match.probability is not None for match in ranking.results)
     rows = [
         (

@@ -2,16 +2,18 @@
 
 from enum import StrEnum
 from itertools import islice
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from model.cli import print_json
 from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Gallery, Url, parse_labels, service_at
+from service.commands.tables import print_list
+
+if TYPE_CHECKING:
+    from service.client.wire import Tracklet
 
 TrackletId = Annotated[str, typer.Argument(metavar="ID", help="The tracklet's id.")]
-
-_SWITCH = {True: "possible", False: "no", None: "-"}
 
 
 class Field(StrEnum):
@@ -40,24 +42,12 @@ def list_tracklets(
 ) -> None:
     """List a gallery's newest tracklets."""
     with service_at(url, api_key) as client:
-        found = list(islice(client.list_tracklets(gallery, page_size=min(limit, 500)), limit))
-    if as_json:
-        print_json({"items": [tracklet.model_dump(mode="json") for tracklet in found]})
-        return
-    from service.commands.tables import print_table
-
-    rows = [
-        (
-            t.id,
-            t.camera_id,
-            t.identity or "-",
-            str(t.frame_count),
-            _SWITCH[t.possible_identity_switch],
-            t.external_id or "-",
+        print_list(
+            islice(client.list_tracklets(gallery, page_size=min(limit, 500)), limit),
+            as_json,
+            ("tracklet", "camera", "identity", "frames", "identity switch", "external id"),
+            lambda t: (t.id, t.camera_id, t.identity, t.frame_count, _switch(t), t.external_id),
         )
-        for t in found
-    ]
-    print_table(("tracklet", "camera", "identity", "frames", "identity switch", "external id"), rows)
 
 
 def show_tracklet(tracklet: TrackletId, url: Url = LOCAL_URL, api_key: ApiKey = None, as_json: AsJson = False) -> None:
@@ -113,6 +103,11 @@ def delete_tracklet(
         print_json({"deleted": tracklet})
     else:
         typer.echo(f"deleted {tracklet}")
+
+
+def _switch(tracklet: "Tracklet") -> str | None:
+    flagged = tracklet.possible_identity_switch
+    return None if flagged is None else "possible" if flagged else "no"
 
 
 def _show(document: dict[str, Any], as_json: bool) -> None:

@@ -11,7 +11,7 @@ from model.cli import build_app
 WRONG = {
     "--nowhere": ("No such option: --nowhere", "tfclip"),
     "serach": ("No such command 'serach'. Did you mean 'search'?", "tfclip"),
-    "tracklets lst": ("No such command 'lst'. Did you mean 'list'?", "tfclip tracklets"),
+    "tracklets shwo": ("No such command 'shwo'. Did you mean 'show'?", "tfclip tracklets"),
     "tracklets list --limt 3": ("No such option: --limt", "tfclip tracklets list"),
     "tracklets list --limit many": ("Invalid value for '--limit'", "tfclip tracklets list"),
     "tracklets list --limit 0": ("Invalid value for '--limit'", "tfclip tracklets list"),
