@@ -314,6 +314,10 @@ def test_a_reindex_is_followed_to_its_end(running_service: RunningService, scene
     answer(running_service, "ingest", "folder", scene, "--gallery", "reindexed")
     job = answer(running_service, "reindex", "--gallery", "reindexed")
     assert (job["status"], job["done"], job["total"]) == ("succeeded", 6, 6)
+    jobs = tfclip(running_service, "jobs", "list", "--gallery", "reindexed").stdout
+    assert re.search(rf"{job['id']} │ {job['kind']} │ reindexed │ succeeded │ 6/6\s+│ \d", jobs), jobs
+    generations = tfclip(running_service, "generations", "list", "--gallery", "reindexed").stdout
+    assert re.search(r"│ reindexed │ 2\s+│ serving", generations), generations
     assert answer(running_service, "reindex", "--gallery", "reindexed", "--no-wait")["kind"] == job["kind"]
 
 
