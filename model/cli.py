@@ -5,12 +5,15 @@ torch, so that `--help` answers at once; commands import what they need when the
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import entry_points, version
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from model.errors import WeightsError
 
@@ -25,12 +28,38 @@ class CommandError(Exception):
 class _Commands(TyperGroup):
     """Turns known errors of every command into one line on standard error, whoever invokes the group."""
 
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        with _errors_in_one_line():
+            return super().make_context(*arguments, **options)
+
     def invoke(self, ctx: Any) -> Any:
-        try:
+        with _errors_in_one_line():
             return super().invoke(ctx)
-        except (CommandError, WeightsError) as error:
-            typer.echo(f"error: {' '.join(str(error).split())}", err=True)
-            raise typer.Exit(2) from error
+
+
+@contextmanager
+def _errors_in_one_line() -> Iterator[None]:
+    """Print what a command cannot do, or what is wrong with its options, and leave with exit code 2."""
+    cause: Exception
+    try:
+        yield
+    except (CommandError, WeightsError) as error:
+        fault, cause = str(error), error
+    except TyperException as error:
+        # A command that is called with nothing at all has printed its help by now; typer knows this error by its name.
+        if type(error).__name__ == "NoArgsIsHelpError":
+            raise
+        fault, cause = _with_way_to_help(error), error
+    else:
+        return
+    typer.echo(f"error: {' '.join(fault.split())}", err=True)
+    raise typer.Exit(2) from cause
+
+
+def _with_way_to_help(error: TyperException) -> str:
+    fault = error.format_message().removesuffix(".")
+    context = getattr(error, "ctx", None)
+    return f"{fault} (see {context.command_path} --help)" if context is not None else fault
 
 
 def print_json(document: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from service.api.served_model import Model
-from service.api.values import Cursor, GalleryName, Schema, Text
+from service.api.values import Cursor, GalleryName, Name, Schema
 from service.store.generations import Generation
 from service.store.jobs import Job
 from service.store.keys import ApiKey, Scope
@@ -30,7 +30,7 @@ class NewKey(Schema):
         json_schema_extra={"examples": [{"name": "gate 2", "scopes": ["write"], "requests_per_minute": 600}]}
     )
 
-    name: Text
+    name: Name
     scopes: list[Scope] = Field(min_length=1, max_length=3)
     requests_per_minute: RequestsPerMinute = None
     max_tracklets: MaxTracklets = None
@@ -41,7 +41,7 @@ class KeyChange(Schema):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"max_tracklets": 100_000}]})
 
-    name: Text | None = None
+    name: Name | None = None
     requests_per_minute: RequestsPerMinute = None
     max_tracklets: MaxTracklets = None
 

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from starlette.convertors import PathConvertor, register_url_convertor
 
 from service.api.cursors import cut_page, decode_number, encode_number
 from service.api.dependencies import ReadKey, ServiceDep, WriteKey, single_valued
@@ -10,15 +11,23 @@ from service.api.gallery_schemas import CameraAnswer, CameraFields, CameraPage
 from service.api.json_body import json_body, read_json
 from service.api.problems import problems
 from service.api.schemas import ListParameters
-from service.api.values import GALLERY_PATTERN, Text
+from service.api.values import GALLERY_PATTERN, Name, StoredName
 from service.errors import CameraInUse, NotFound
 from service.store import cameras as store
 from service.store import galleries as gallery_store
 
+
+class _WholeName(PathConvertor):
+    """The rest of a path with its line breaks, which `path` drops at the end: another camera would be meant."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("name", _WholeName())
 router = APIRouter(prefix="/cameras", tags=["cameras"], dependencies=[Depends(single_valued)])
 
 Gallery = Annotated[str, Path(pattern=GALLERY_PATTERN)]
-Name = Annotated[Text, Path(description="As tracklets name it; it may have slashes.")]
+_NAMED = Path(description="As tracklets name it; it may have slashes.")
 
 
 @router.get("", operation_id="listCameras", responses=problems(401, 403, 404, 422, 503))
@@ -38,7 +47,7 @@ async def list_cameras(
 
 
 @router.put(
-    "/{gallery}/{name:path}",
+    "/{gallery}/{name:name}",
     operation_id="putCamera",
     responses={
         201: {"model": CameraAnswer, "description": "The camera is new"},
@@ -47,7 +56,12 @@ async def list_cameras(
     openapi_extra=json_body(CameraFields),
 )
 async def put_camera(
-    gallery: Gallery, name: Name, request: Request, response: Response, caller: WriteKey, service: ServiceDep
+    gallery: Gallery,
+    name: Annotated[Name, _NAMED],
+    request: Request,
+    response: Response,
+    caller: WriteKey,
+    service: ServiceDep,
 ) -> CameraAnswer:
     """Say everything of a camera, and make it if no tracklet named it yet; what is left out is put back to its default.
 
@@ -65,12 +79,14 @@ async def put_camera(
 
 
 @router.delete(
-    "/{gallery}/{name:path}",
+    "/{gallery}/{name:name}",
     operation_id="deleteCamera",
     status_code=204,
     responses=problems(401, 403, 404, 409, 422, 503),
 )
-async def delete_camera(gallery: Gallery, name: Name, caller: WriteKey, service: ServiceDep) -> None:
+async def delete_camera(
+    gallery: Gallery, name: Annotated[StoredName, _NAMED], caller: WriteKey, service: ServiceDep
+) -> None:
     """Delete a camera that no tracklet names, with what is said of the ways from and to it."""
     async with service.database.transaction() as connection:
         found = await gallery_store.get(connection, gallery)

@@ -6,11 +6,16 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
 
-from service.api.values import LONGEST_SECONDS, GalleryName, Schema, Text, plain_text
+from service.api.values import LONGEST_SECONDS, VISIBLE_PATTERN, GalleryName, Schema, StoredName, visible_text
 from service.store.cameras import Camera, Transit
 from service.store.gallery_records import GalleryRecord, GalleryStatistics
 
-Prose = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(plain_text)]
+Prose = Annotated[
+    str, Field(min_length=1, max_length=2000, json_schema_extra=VISIBLE_PATTERN), AfterValidator(visible_text)
+]
+Place = Annotated[
+    str, Field(min_length=1, max_length=200, json_schema_extra=VISIBLE_PATTERN), AfterValidator(visible_text)
+]
 FrameCap = Annotated[int, Field(ge=1, le=100_000)]
 Seconds = Annotated[float, Field(ge=0, le=LONGEST_SECONDS, allow_inf_nan=False)]
 
@@ -110,7 +115,7 @@ class GalleryPage(BaseModel):
 class CameraFields(Schema):
     """What is said of a camera; what is left out is put back to its default."""
 
-    place: Text | None = Field(default=None, description="Where it is.")
+    place: Place | None = Field(default=None, description="Where it is.")
     latitude: float | None = Field(default=None, ge=-90, le=90, allow_inf_nan=False)
     longitude: float | None = Field(default=None, ge=-180, le=180, allow_inf_nan=False)
     time_offset_seconds: float = Field(
@@ -169,7 +174,7 @@ _MATRIX: JsonDict = {
 class Transits(Schema):
     """Feasible transit times: row: the camera that is left; column: the one that is entered."""
 
-    cameras: list[Text]
+    cameras: list[StoredName]
     min_seconds: list[list[Seconds]] = Field(description="At least so long; 0 where nothing is known.")
     max_seconds: list[list[Seconds | None]] = Field(description="At most so long; null: no bound.")
 

@@ -38,7 +38,6 @@ from service.runtime import Service
 from service.store import assignments, identities, identity_events
 from service.store import galleries as gallery_store
 from service.store import tracklets as tracklet_store
-from service.store.assignments import UNKNOWN_TIME
 from service.store.identities import IdentityRecord
 
 router = APIRouter(
@@ -230,17 +229,16 @@ async def list_history(
 async def list_appearances(
     identity_id: uuid.UUID, parameters: Annotated[PageParameters, Query()], caller: ReadKey, service: ServiceDep
 ) -> AppearancePage:
-    """List an identity's tracklets in order of time, over all cameras."""
+    """List an identity's tracklets in order of time, over all cameras, whose time offsets are added."""
     after = decode_cursor(parameters.cursor) if parameters.cursor is not None else None
     stored = await _find(identity_id, service)
     async with service.database.reading() as connection:
-        ids = await assignments.in_order_of_time(connection, stored, parameters.limit + 1, after)
-        rows = await tracklet_store.find_many(connection, ids)
-    shown = [rows[one] for one in ids[: parameters.limit] if one in rows]
-    more = len(ids) > parameters.limit and shown
+        found = await assignments.in_order_of_time(connection, stored, parameters.limit + 1, after)
+        page, next_cursor = cut_page(found, parameters.limit, lambda seen: encode_cursor(*seen.place))
+        rows = await tracklet_store.find_many(connection, [seen.tracklet_id for seen in page])
     return AppearancePage(
-        items=[Appearance.of(row) for row in shown],
-        next_cursor=encode_cursor(shown[-1].started_at or UNKNOWN_TIME, shown[-1].id) if more else None,
+        items=[Appearance.of(rows[seen.tracklet_id], seen) for seen in page if seen.tracklet_id in rows],
+        next_cursor=next_cursor,
     )
 
 

@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from service.api.examples.common import MERGE_EVENT, MERGED_ID, OTHER_ID, TRACKLET_ID
 from service.api.schemas import thumbnail_url
-from service.api.values import Cursor, GalleryName, Label, Schema, Text
+from service.api.values import Cursor, GalleryName, Labels, Name, Schema
+from service.store.assignments import Seen
 from service.store.identities import IdentityRecord, SeenBy
 from service.store.identity_events import EventKind, IdentityEvent
 from service.store.tracklets import StoredTracklet
@@ -21,7 +22,7 @@ class NewIdentity(Schema):
     """An identity to make."""
 
     gallery: GalleryName = "default"
-    name: Text
+    name: Name
     tracklet_ids: list[uuid.UUID] = Field(default=[], max_length=MOST_TRACKLETS, description="Its first tracklets.")
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Ann", "tracklet_ids": [OTHER_ID]}]})
@@ -30,7 +31,7 @@ class NewIdentity(Schema):
 class IdentityChange(Schema):
     """What to change of an identity."""
 
-    name: Text
+    name: Name
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Ann Example"}]})
 
@@ -63,8 +64,8 @@ class Unmerge(Schema):
 class TrackletChange(Schema):
     """What to change of a tracklet; what is left out stays."""
 
-    labels: dict[Text, Label] | None = Field(default=None, description="In the place of all labels that it has.")
-    identity: Text | None = Field(
+    labels: Labels | None = Field(default=None, description="In the place of all labels that it has.")
+    identity: Name | None = Field(
         default=None, description="Its identity by name, made by its first use; null: it has none any more."
     )
 
@@ -106,7 +107,7 @@ class Identity(BaseModel):
 
 
 class SeenByCamera(BaseModel):
-    """What one camera saw of an identity."""
+    """What one camera saw of an identity; its time offset is added to both times."""
 
     camera_id: str
     tracklets: int
@@ -115,7 +116,7 @@ class SeenByCamera(BaseModel):
 
 
 class IdentityDetails(Identity):
-    """An identity: which cameras saw it, from when to when, and the tracklet that is most typical of it."""
+    """An identity: which cameras saw it, from when to when by one clock, and the tracklet most typical of it."""
 
     cameras: list[SeenByCamera]
     first_seen: datetime | None
@@ -200,24 +201,26 @@ class UnmergedAnswer(BaseModel):
 
 
 class Appearance(BaseModel):
-    """One tracklet of an identity."""
+    """One tracklet of an identity, with times that can be compared over cameras."""
 
     tracklet_id: uuid.UUID
     camera_id: str
-    started_at: datetime | None
-    ended_at: datetime | None
+    started_at: datetime | None = Field(description="As it was uploaded, and `time_offset_seconds` added.")
+    ended_at: datetime | None = Field(description="As it was uploaded, and `time_offset_seconds` added.")
+    time_offset_seconds: float = Field(description="The camera's, now.")
     external_id: str | None
     frame_count: int
     thumbnail_url: str | None
 
     @classmethod
-    def of(cls, stored: StoredTracklet) -> "Appearance":
+    def of(cls, stored: StoredTracklet, seen: Seen) -> "Appearance":
         """As the database has it."""
         return cls(
             tracklet_id=stored.id,
             camera_id=stored.camera,
-            started_at=stored.started_at,
-            ended_at=stored.ended_at,
+            started_at=seen.started_at,
+            ended_at=seen.ended_at,
+            time_offset_seconds=seen.time_offset_seconds,
             external_id=stored.external_id,
             frame_count=stored.frame_count,
             thumbnail_url=thumbnail_url(stored.id, stored.frame_count),

@@ -13,7 +13,7 @@ from service.api.dependencies import AdminKey, ServiceDep, single_valued
 from service.api.json_body import read_json
 from service.api.problems import problems
 from service.api.query import read_query
-from service.api.values import Schema, Text
+from service.api.values import Name, Schema
 from service.disk import full_disk_told
 from service.errors import NotFound, UnsupportedMediaType
 from service.runtime import Service
@@ -50,7 +50,7 @@ async def add_model(
     response: Response,
     caller: AdminKey,
     service: ServiceDep,
-    name: Annotated[Text | None, Query(description="What to call it, unless the file says.")] = None,
+    name: Annotated[Name | None, Query(description="What to call it, unless the file says.")] = None,
 ) -> RegisteredModelAnswer:
     """Register weights: a `.safetensors` file as the body, or the path of one that lies in `models/` already.
 

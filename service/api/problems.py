@@ -54,7 +54,7 @@ def field_errors(error: ValidationError | RequestValidationError, prefix: str = 
     return [
         FieldError(
             ".".join(str(part) for part in ([prefix] if prefix else []) + list(found["loc"]))[:_INSTANCE_LENGTH],
-            str(found["msg"])[:500],
+            str(found["msg"]).removeprefix("Value error, ")[:500],
         )
         for found in error.errors()[:50]
     ]

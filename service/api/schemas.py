@@ -12,7 +12,7 @@ from pydantic import (
 )
 
 from service.api.given_schemas import DescriptorField
-from service.api.values import Cursor, ExternalId, GalleryName, Label, Moment, Schema, Text
+from service.api.values import Cursor, ExternalId, GalleryName, Labels, Moment, Name, Schema
 from service.evidence.purity import is_switch
 from service.store.tracklets import StoredTracklet
 
@@ -20,14 +20,14 @@ from service.store.tracklets import StoredTracklet
 class TrackletFields(Schema):
     """What is said of a tracklet that is sent, wherever it goes."""
 
-    camera_id: Text = Field(description="The camera that saw the person; made known by its first use.")
+    camera_id: Name = Field(description="The camera that saw the person; made known by its first use.")
     external_id: ExternalId | None = Field(
         default=None, description="Your own name for the tracklet. Sending it again with the same frames is safe."
     )
-    identity: Text | None = Field(default=None, description="The person, where you know who it is.")
+    identity: Name | None = Field(default=None, description="The person, where you know who it is.")
     started_at: Moment | None = None
     ended_at: Moment | None = None
-    labels: dict[Text, Label] = Field(default_factory=dict)
+    labels: Labels = Field(default_factory=dict)
     descriptor: DescriptorField | None = Field(
         default=None, description="Taken as it is; frames may then be left out, or come to be looked at only."
     )

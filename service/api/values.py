@@ -17,6 +17,7 @@ from pydantic import (
     ValidationError,
     WithJsonSchema,
 )
+from pydantic.config import JsonDict
 
 EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 LONGEST_SECONDS = 100 * 366 * 86400.0
@@ -24,6 +25,10 @@ LONGEST_SECONDS = 100 * 366 * 86400.0
 
 _LONGEST_LABEL = 1000
 _LONGEST_TIME = 64
+_INVISIBLE = ("Zs", "Zl", "Zp", "Cf")
+_NAME_PATTERN: JsonDict = {"pattern": r"^\S(.*\S)?$"}
+VISIBLE_PATTERN: JsonDict = {"pattern": r"\S"}
+"""Of the description only: the checks know more of Unicode than a pattern, and say what is wrong."""
 
 
 def plain_text(value: str) -> str:
@@ -33,6 +38,20 @@ def plain_text(value: str) -> str:
     """
     if any(character == "\ufffd" or unicodedata.category(character) in ("Cc", "Cs") for character in value):
         raise ValueError("must be UTF-8 without control characters, NUL or lone surrogates")
+    return value
+
+
+def visible_text(value: str) -> str:
+    """Refuse what nobody could see, too: white space, and characters that only direct or join others."""
+    if all(unicodedata.category(character) in _INVISIBLE for character in plain_text(value)):
+        raise ValueError("must have a visible character")
+    return value
+
+
+def name_text(value: str) -> str:
+    """Refuse what looks like another name, too. Nothing is stripped: a name is kept as it was sent, or not at all."""
+    if visible_text(value) != value.strip():
+        raise ValueError("must not begin or end with white space")
     return value
 
 
@@ -51,8 +70,12 @@ def _sensible_time(value: datetime) -> datetime:
         raise ValueError("must not be after the year 9999") from None
 
 
-Text = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(plain_text)]
-ExternalId = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(plain_text)]
+Name = Annotated[str, Field(min_length=1, max_length=200, json_schema_extra=_NAME_PATTERN), AfterValidator(name_text)]
+StoredName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(plain_text)]
+"""A name of what is there: some were given before names had to be visible."""
+ExternalId = Annotated[
+    str, Field(min_length=1, max_length=500, json_schema_extra=_NAME_PATTERN), AfterValidator(name_text)
+]
 GALLERY_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 GalleryName = Annotated[
     str,
@@ -103,8 +126,9 @@ Label = Annotated[
     ),
 ]
 
-
-_LABELS: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[Text, Label])
+# Keys have a pattern in the description, so that it must be said that there are no others.
+Labels = Annotated[dict[Name, Label], Field(json_schema_extra={"additionalProperties": False})]
+_LABELS: TypeAdapter[dict[str, Any]] = TypeAdapter(Labels)
 
 
 def json_labels(value: str) -> str:
@@ -113,7 +137,8 @@ def json_labels(value: str) -> str:
     except ValidationError as error:
         found = error.errors()[0]
         where = ".".join(str(part) for part in found["loc"])
-        raise ValueError(f"must be a JSON object of labels: {where + ': ' if where else ''}{found['msg']}") from None
+        said = found["msg"].removeprefix("Value error, ")
+        raise ValueError(f"must be a JSON object of labels: {where + ': ' if where else ''}{said}") from None
     return value
 
 

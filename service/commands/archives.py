@@ -9,6 +9,7 @@ import typer
 
 from model.cli import CommandError, console, print_json
 from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Gallery, Url, service_at
+from service.commands.tables import print_table
 
 if TYPE_CHECKING:
     from service.client.wire.bulk import BatchReport
@@ -131,8 +132,6 @@ class _FileContent:
 
 
 def _show(report: "BatchReport") -> None:
-    from service.commands.tables import print_table
-
     rows = [
         ("created", str(report.created)),
         ("already there", str(report.existing)),

@@ -7,6 +7,7 @@ import typer
 
 from model.cli import CommandError, console, print_json
 from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Gallery, Url, service_at
+from service.commands.tables import print_list, print_table
 
 if TYPE_CHECKING:
     from service.client import TfclipClient
@@ -80,24 +81,13 @@ def list_calibrations(
     with service_at(url, api_key) as client:
         current = client.calibration(gallery)
         found = list(client.list_calibrations(gallery))
-    if as_json:
-        print_json({"items": [made.model_dump(mode="json") for made in found]})
-        return
-    from service.commands.tables import moment, print_table
 
-    rows = [
-        (
-            made.id,
-            (made.reason or "stale") if made.stale else "in force" if current and made.id == current.id else "-",
-            str(made.tracklets),
-            f"{made.decisions.match.threshold:.4f}",
-            f"{made.decisions.possible.threshold:.4f}",
-            made.made_by,
-            moment(made.created_at),
-        )
-        for made in found
-    ]
-    print_table(("id", "state", "tracklets", "match", "possible", "made by", "made"), rows)
+    def row(made: "Calibration") -> tuple[object, ...]:
+        state = (made.reason or "stale") if made.stale else "in force" if current and made.id == current.id else None
+        match, possible = (f"{one.threshold:.4f}" for one in (made.decisions.match, made.decisions.possible))
+        return made.id, state, made.tracklets, match, possible, made.made_by, made.created_at
+
+    print_list(found, as_json, ("id", "state", "tracklets", "match", "possible", "made by", "made"), row)
 
 
 def show(gallery: Gallery = None, url: Url = LOCAL_URL, api_key: ApiKey = None, as_json: AsJson = False) -> None:
@@ -152,8 +142,6 @@ def _print(made: "Calibration", as_json: bool) -> None:
     if as_json:
         print_json(made.model_dump(mode="json"))
         return
-    from service.commands.tables import print_table
-
     decisions = (("match", made.decisions.match), ("possible", made.decisions.possible))
     rows = [
         (name, f"{rates.threshold:.4f}", f"{rates.target_fpir:g}", _rate(rates.fpir), _rate(rates.fnir))

@@ -7,9 +7,10 @@ import typer
 
 from model.cli import CommandError, print_json
 from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Gallery, Url, service_at
+from service.commands.tables import print_list, print_table
 
 if TYPE_CHECKING:
-    from service.client.wire.galleries import Transits
+    from service.client.wire.galleries import Camera, Transits
 
 DEFAULT_GALLERY = "default"
 
@@ -34,18 +35,12 @@ def list_cameras(
 ) -> None:
     """List a gallery's cameras."""
     with service_at(url, api_key) as client:
-        found = list(client.list_cameras(gallery))
-    if as_json:
-        print_json({"items": [camera.model_dump(mode="json") for camera in found]})
-        return
-    from service.commands.tables import print_table
-
-    rows = [
-        (c.name, c.place or "-", "-" if c.latitude is None else f"{c.latitude}, {c.longitude}",
-         f"{c.time_offset_seconds:g}", str(c.tracklets))
-        for c in found
-    ]  # fmt: skip
-    print_table(("camera", "place", "latitude, longitude", "time offset (s)", "tracklets"), rows)
+        print_list(
+            client.list_cameras(gallery),
+            as_json,
+            ("camera", "place", "latitude, longitude", "time offset (s)", "tracklets"),
+            lambda c: (c.name, c.place, _position(c), f"{c.time_offset_seconds:g}", c.tracklets),
+        )
 
 
 def set_camera(
@@ -128,12 +123,14 @@ def set_transits(
         _show(client.put_transits(gallery or DEFAULT_GALLERY, transits), as_json)
 
 
+def _position(camera: "Camera") -> str | None:
+    return None if camera.latitude is None else f"{camera.latitude}, {camera.longitude}"
+
+
 def _show(transits: "Transits", as_json: bool) -> None:
     if as_json:
         print_json(transits.model_dump(mode="json"))
         return
-    from service.commands.tables import print_table
-
     rows = []
     for row, origin in enumerate(transits.cameras):
         for column, destination in enumerate(transits.cameras):

@@ -1,9 +1,10 @@
 """What every command that talks to the service shares: where it is, which key, how failures look."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -38,7 +39,7 @@ def service_at(url: str, api_key: str | None, *, patient: bool = False) -> Itera
         patient: for long work: sit out a restart of the service instead of giving up after a few seconds.
 
     Raises:
-        CommandError: in place of every `ClientError`.
+        CommandError: in place of every `ClientError`, and of an argument that is not UTF-8.
     """
     from service.client import PATIENT, TfclipClient
     from service.client.errors import ApiProblem, ClientError
@@ -60,6 +61,8 @@ def service_at(url: str, api_key: str | None, *, patient: bool = False) -> Itera
         raise CommandError(f"{problem}{''.join(others)}") from problem
     except ClientError as error:
         raise CommandError(str(error)) from error
+    except UnicodeEncodeError as error:
+        raise CommandError(f"what is sent must be UTF-8, and {error.object!r} is not") from error
 
 
 def parse_time(text: str | None) -> datetime | None:
@@ -75,3 +78,22 @@ def parse_time(text: str | None) -> datetime | None:
     except ValueError as error:
         raise typer.BadParameter(f"{text!r} is no ISO 8601 time such as 2025-11-03T14:30:00+01:00") from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def parse_labels(given: Sequence[str]) -> dict[str, Any]:
+    """Read labels, `KEY=VALUE` each, for an option `--label`; what is not JSON, or no finite number, is a text.
+
+    Raises:
+        typer.BadParameter: one is no such pair.
+    """
+    labels: dict[str, Any] = {}
+    for one in given:
+        key, separator, value = one.partition("=")
+        if not separator or not key:
+            raise typer.BadParameter(f"{one!r}: expected KEY=VALUE", param_hint="--label")
+        try:
+            labels[key] = json.loads(value)
+            json.dumps(labels[key], allow_nan=False)
+        except ValueError:
+            labels[key] = value
+    return labels

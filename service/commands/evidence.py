@@ -7,6 +7,7 @@ import typer
 
 from model.cli import CommandError, print_json
 from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Url, service_at
+from service.commands.tables import print_table
 
 if TYPE_CHECKING:
     from service.client import TfclipClient
@@ -37,8 +38,6 @@ def evidence(
     if as_json:
         print_json(found.model_dump(mode="json"))
         return
-    from service.commands.tables import print_table
-
     rows = [
         (str(position), *(f"{one:.2f}" for one in row))
         for position, row in zip(found.frames, found.similarities, strict=True)

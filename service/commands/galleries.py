@@ -9,6 +9,7 @@ import typer
 from model.cli import CommandError, print_json
 from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Url, service_at
 from service.commands.following import Wait, see_through
+from service.commands.tables import print_list
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="As `tfclip galleries list` shows it.")]
 Description = Annotated[str | None, typer.Option(help="What it holds.")]
@@ -42,14 +43,13 @@ def register(app: typer.Typer) -> None:
 def list_galleries(url: Url = LOCAL_URL, api_key: ApiKey = None, as_json: AsJson = False) -> None:
     """List the galleries, oldest first."""
     with service_at(url, api_key) as client:
-        found = list(client.list_galleries())
-    if as_json:
-        print_json({"items": [one.model_dump(mode="json", exclude={"statistics"}) for one in found]})
-        return
-    from service.commands.tables import moment, print_table
-
-    rows = [(g.name, g.purpose or "-", g.model_name, str(g.generation), moment(g.created_at)) for g in found]
-    print_table(("gallery", "purpose", "model", "generation", "created"), rows)
+        print_list(
+            client.list_galleries(),
+            as_json,
+            ("gallery", "purpose", "model", "generation", "created"),
+            lambda g: (g.name, g.purpose, g.model_name, g.generation, g.created_at),
+            leave_out={"statistics"},
+        )
 
 
 def show_gallery(name: Name, url: Url = LOCAL_URL, api_key: ApiKey = None, as_json: AsJson = False) -> None:

@@ -1,12 +1,16 @@
 """`tfclip reindex`, `tfclip generations` and `tfclip jobs`: indexes built, gone back to and removed, as jobs."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from model.cli import print_json
 from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Gallery, Url, service_at
 from service.commands.following import Wait, see_through
+from service.commands.tables import print_list
+
+if TYPE_CHECKING:
+    from service.client.wire import Generation, Job
 
 AnyGallery = Annotated[str | None, typer.Option("--gallery", help="Only this gallery.", show_default="all")]
 GenerationId = Annotated[int, typer.Argument(metavar="ID", help="As `tfclip generations list` shows it.", min=1)]
@@ -48,18 +52,12 @@ def list_generations(
 ) -> None:
     """List generations, newest first."""
     with service_at(url, api_key) as client:
-        found = list(client.list_generations(gallery))
-    if as_json:
-        print_json({"items": [generation.model_dump(mode="json") for generation in found]})
-        return
-    from service.commands.tables import moment, print_table
-
-    rows = [
-        (str(g.id), g.gallery, str(g.number), "serving" if g.serving else g.status, g.model_name, g.model_id[:12],
-         moment(g.created_at))
-        for g in found
-    ]  # fmt: skip
-    print_table(("id", "gallery", "number", "status", "model", "model id", "created"), rows)
+        print_list(
+            client.list_generations(gallery),
+            as_json,
+            ("id", "gallery", "number", "status", "model", "model id", "created"),
+            lambda g: (g.id, g.gallery, g.number, _status(g), g.model_name, g.model_id[:12], g.created_at),
+        )
 
 
 def activate(
@@ -91,18 +89,12 @@ def list_jobs(
 ) -> None:
     """List jobs, newest first."""
     with service_at(url, api_key) as client:
-        found = list(client.list_jobs(gallery))
-    if as_json:
-        print_json({"items": [job.model_dump(mode="json") for job in found]})
-        return
-    from service.commands.tables import moment, print_table
-
-    rows = [
-        (job.id, job.kind, job.gallery or "-", job.status, f"{job.done}/{'?' if job.total is None else job.total}",
-         moment(job.created_at))
-        for job in found
-    ]  # fmt: skip
-    print_table(("id", "kind", "gallery", "status", "done", "created"), rows)
+        print_list(
+            client.list_jobs(gallery),
+            as_json,
+            ("id", "kind", "gallery", "status", "done", "created"),
+            lambda job: (job.id, job.kind, job.gallery, job.status, _progress(job), job.created_at),
+        )
 
 
 def show_job(job: JobId, url: Url = LOCAL_URL, api_key: ApiKey = None) -> None:
@@ -119,3 +111,11 @@ def cancel_job(job: JobId, url: Url = LOCAL_URL, api_key: ApiKey = None, as_json
         print_json(asked.model_dump(mode="json"))
     else:
         typer.echo(f"job {job} {asked.status if asked.finished else 'was asked to stop'}")
+
+
+def _status(generation: "Generation") -> str:
+    return "serving" if generation.serving else generation.status
+
+
+def _progress(job: "Job") -> str:
+    return f"{job.done}/{'?' if job.total is None else job.total}"

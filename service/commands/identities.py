@@ -7,6 +7,7 @@ import typer
 
 from model.cli import CommandError, print_json
 from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Gallery, Url, service_at
+from service.commands.tables import moment, print_list, print_table
 
 if TYPE_CHECKING:
     from service.client.wire.identities import Identity
@@ -45,25 +46,21 @@ def list_identities(
 ) -> None:
     """List a gallery's newest identities."""
     with service_at(url, api_key) as client:
-        found = list(islice(client.list_identities(gallery, merged=merged), limit))
-    if as_json:
-        print_json({"items": [identity.model_dump(mode="json") for identity in found]})
-        return
-    from service.commands.tables import moment, print_table
-
-    rows = [(i.id, i.name, str(i.tracklets), i.merged_into or "-", moment(i.created_at)) for i in found]
-    print_table(("identity", "name", "tracklets", "merged into", "created"), rows)
+        print_list(
+            islice(client.list_identities(gallery, merged=merged), limit),
+            as_json,
+            ("identity", "name", "tracklets", "merged into", "created"),
+            lambda i: (i.id, i.name, i.tracklets, i.merged_into, i.created_at),
+        )
 
 
 def show_identity(identity: IdentityId, url: Url = LOCAL_URL, api_key: ApiKey = None, as_json: AsJson = False) -> None:
-    """Show which cameras saw an identity, and when."""
+    """Show which cameras saw an identity, and when, their time offsets added."""
     with service_at(url, api_key) as client:
         found = client.get_identity(identity)
     if as_json:
         print_json(found.model_dump(mode="json"))
         return
-    from service.commands.tables import moment, print_table
-
     for name, value in found.model_dump(mode="json", exclude={"cameras"}).items():
         typer.echo(f"{name:14} {value}")
     rows = [(c.camera_id, str(c.tracklets), moment(c.first_seen), moment(c.last_seen)) for c in found.cameras]
@@ -176,32 +173,25 @@ def history(
 ) -> None:
     """Show who did what to an identity, newest first; also to one that was deleted."""
     with service_at(url, api_key) as client:
-        events = list(islice(client.identity_history(identity), limit))
-    if as_json:
-        print_json({"items": [event.model_dump(mode="json") for event in events]})
-        return
-    from service.commands.tables import moment, print_table
-
-    rows = [
-        (str(e.id), e.kind, str(len(e.tracklet_ids)), str(e.details.get("name", "-")), e.done_by, moment(e.at))
-        for e in events
-    ]
-    print_table(("event", "what", "tracklets", "name", "by", "at"), rows)
+        print_list(
+            islice(client.identity_history(identity), limit),
+            as_json,
+            ("event", "what", "tracklets", "name", "by", "at"),
+            lambda e: (e.id, e.kind, len(e.tracklet_ids), e.details.get("name"), e.done_by, e.at),
+        )
 
 
 def appearances(
     identity: IdentityId, limit: Limit = 100, url: Url = LOCAL_URL, api_key: ApiKey = None, as_json: AsJson = False
 ) -> None:
-    """Show where and when an identity was seen, in order of time."""
+    """Show where and when an identity was seen, in order of time, the cameras' time offsets added."""
     with service_at(url, api_key) as client:
-        found = list(islice(client.appearances(identity), limit))
-    if as_json:
-        print_json({"items": [one.model_dump(mode="json") for one in found]})
-        return
-    from service.commands.tables import moment, print_table
-
-    rows = [(moment(a.started_at), moment(a.ended_at), a.camera_id, str(a.frame_count), a.tracklet_id) for a in found]
-    print_table(("started", "ended", "camera", "frames", "tracklet"), rows)
+        print_list(
+            islice(client.appearances(identity), limit),
+            as_json,
+            ("started", "ended", "camera", "frames", "tracklet"),
+            lambda a: (a.started_at, a.ended_at, a.camera_id, a.frame_count, a.tracklet_id),
+        )
 
 
 def propose(

@@ -9,6 +9,7 @@ import typer
 from model.cli import CommandError, console, print_json
 from service.commands.archives import ingest_archive
 from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Gallery, Url, parse_time, service_at
+from service.commands.tables import print_table
 
 if TYPE_CHECKING:
     from service.client import TfclipClient
@@ -128,8 +129,6 @@ def _finish(summary: "UploadSummary", as_json: bool) -> None:
 
 
 def _show(summary: "UploadSummary") -> None:
-    from service.commands.tables import print_table
-
     rows = [("stored", "", str(summary.stored)), ("already there", "", str(summary.already_there))]
     rows += [("skipped", reason, str(number)) for reason, number in sorted(summary.skipped.items())]
     rows += [("failed", reason, str(number)) for reason, number in sorted(summary.failed().items())]

@@ -7,6 +7,7 @@ import typer
 from model.cli import print_json
 from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Gallery, Url, service_at
 from service.commands.following import Wait, see_through
+from service.commands.tables import print_table
 
 
 def register(app: typer.Typer) -> None:
@@ -28,8 +29,6 @@ def integrity(
     if as_json:
         print_json(report.model_dump(mode="json"))
     else:
-        from service.commands.tables import print_table
-
         if report.findings:
             rows = [(one.kind, str(one.count), "\n".join(one.examples[:3]), one.remedy) for one in report.findings]
             print_table(("found", "count", "for example", "remedy"), rows)

@@ -6,6 +6,7 @@ import typer
 
 from model.cli import CommandError, print_json
 from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Url, service_at
+from service.commands.tables import print_list
 
 if TYPE_CHECKING:
     from service.client.wire import Key
@@ -51,14 +52,12 @@ def create_key(
 def list_keys(url: Url = LOCAL_URL, api_key: ApiKey = None, as_json: AsJson = False) -> None:
     """List the keys, without their secrets."""
     with service_at(url, api_key) as client:
-        keys = client.list_keys()
-    if as_json:
-        print_json({"items": [key.model_dump(mode="json") for key in keys]})
-        return
-    from service.commands.tables import moment, print_table
-
-    rows = [(k.id, k.name, ", ".join(k.scopes), moment(k.created_at), moment(k.revoked_at), _stored(k)) for k in keys]
-    print_table(("id", "name", "scopes", "created", "revoked", "tracklets"), rows)
+        print_list(
+            client.list_keys(),
+            as_json,
+            ("id", "name", "scopes", "created", "revoked", "tracklets"),
+            lambda k: (k.id, k.name, ", ".join(k.scopes), k.created_at, k.revoked_at, _stored(k)),
+        )
 
 
 def change_key(

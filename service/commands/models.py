@@ -7,6 +7,7 @@ import typer
 
 from model.cli import CommandError, console, print_json
 from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Url, service_at
+from service.commands.tables import print_list
 
 if TYPE_CHECKING:
     from service.client.wire import RegisteredModel
@@ -28,14 +29,12 @@ def register(app: typer.Typer) -> None:
 def list_models(url: Url = LOCAL_URL, api_key: ApiKey = None, as_json: AsJson = False) -> None:
     """List the models, newest first."""
     with service_at(url, api_key) as client:
-        models = client.list_models()
-    if as_json:
-        print_json({"items": [model.model_dump(mode="json") for model in models]})
-        return
-    from service.commands.tables import moment, print_table
-
-    rows = [(m.id, m.name, _kind(m), ", ".join(m.galleries) or "-", moment(m.created_at)) for m in models]
-    print_table(("id", "name", "", "serves", "registered"), rows)
+        print_list(
+            client.list_models(),
+            as_json,
+            ("id", "name", "", "serves", "registered"),
+            lambda m: (m.id, m.name, _kind(m), ", ".join(m.galleries) or None, m.created_at),
+        )
 
 
 def add_model(

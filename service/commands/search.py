@@ -1,14 +1,14 @@
 """`tfclip search`: where else was this person?"""
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from model.caution import caution
 from model.cli import CommandError, print_json
-from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Gallery, Url, parse_time, service_at
+from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Gallery, Url, parse_labels, parse_time, service_at
+from service.commands.tables import moment, print_table
 
 if TYPE_CHECKING:
     from service.client.wire import Match, Ranking
@@ -90,7 +90,7 @@ def search(
         ended_before=parse_time(ended_before),
         identity=identity or (),
         identity_known=identity_known,
-        labels=_labels(label) if label else None,
+        labels=parse_labels(label) if label else None,
         min_frames=min_frames,
         min_score=min_score,
         min_time_gap_seconds=min_time_gap_seconds,
@@ -134,28 +134,12 @@ def _write(file: Path, content: bytes) -> None:
         raise CommandError(f"{file} cannot be written: {error.strerror}") from error
 
 
-def _labels(given: list[str]) -> dict[str, Any]:
-    """`KEY=VALUE` each; what is not JSON is a text."""
-    labels: dict[str, Any] = {}
-    for one in given:
-        key, separator, value = one.partition("=")
-        if not separator or not key:
-            raise typer.BadParameter(f"{one!r}: expected KEY=VALUE", param_hint="--label")
-        try:
-            labels[key] = json.loads(value)
-        except ValueError:
-            labels[key] = value
-    return labels
-
-
 def _score(match: "Match") -> str:
     distance = "" if match.rerank_distance is None else f" / {match.rerank_distance:.4f}"
     return f"{match.score:.4f}{distance}"
 
 
 def _show(ranking: "Ranking") -> None:
-    from service.commands.tables import moment, print_table
-
     judged = any(match.probability is not None for match in ranking.results)
     rows = [
         (

@@ -1,11 +1,19 @@
 """Tables on standard output."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from model.cli import print_json
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+Item = TypeVar("Item", bound="BaseModel")
 
 _WIDTH_WITHOUT_TERMINAL = 200
 
@@ -26,6 +34,28 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
     output().print(table)
 
 
+def print_list(
+    items: Iterable[Item],
+    as_json: bool,
+    columns: Sequence[str],
+    row: Callable[[Item], Sequence[object]],
+    leave_out: set[str] | None = None,
+) -> None:
+    """Print what a command lists: one JSON document, without the fields to leave out, or a table.
+
+    Args:
+        row: the values of an item, one for each column; None is shown as "-".
+    """
+    if as_json:
+        print_json({"items": [item.model_dump(mode="json", exclude=leave_out) for item in items]})
+    else:
+        print_table(columns, ([_cell(value) for value in row(item)] for item in items))
+
+
 def moment(time: datetime | None) -> str:
     """Return a time as a table cell."""
     return time.isoformat(sep=" ", timespec="seconds") if time else "-"
+
+
+def _cell(value: object) -> str:
+    return moment(value) if isinstance(value, datetime) else "-" if value is None else str(value)

@@ -10,8 +10,9 @@ from sqlalchemy import any_, bindparam, func, literal, select, tuple_, update
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.store.cameras import by_one_clock
 from service.store.identities import IdentityRecord
-from service.store.tables import TrackletRow
+from service.store.tables import CameraRow, TrackletRow
 
 UNKNOWN_TIME = datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 """Stands for "no time known" where tracklets are ordered by time: it comes last."""
@@ -26,6 +27,21 @@ class Held:
     id: uuid.UUID
     identity: str | None
     version: int
+
+
+@dataclass(frozen=True)
+class Seen:
+    """When an identity was seen; the offset of the camera is in both times."""
+
+    tracklet_id: uuid.UUID
+    started_at: datetime | None
+    ended_at: datetime | None
+    time_offset_seconds: float
+
+    @property
+    def place(self) -> tuple[datetime, uuid.UUID]:
+        """By this they are ordered."""
+        return self.started_at or UNKNOWN_TIME, self.tracklet_id
 
 
 async def hold(connection: AsyncConnection, gallery_id: int, tracklet_ids: Sequence[uuid.UUID]) -> list[Held]:
@@ -61,15 +77,17 @@ async def label(connection: AsyncConnection, tracklet_id: uuid.UUID, labels: dic
 
 async def in_order_of_time(
     connection: AsyncConnection, identity: IdentityRecord, limit: int, after: tuple[datetime, uuid.UUID] | None
-) -> list[uuid.UUID]:
+) -> list[Seen]:
     """Up to `limit` tracklets of an identity by (start, id), after this place; those without a time come last."""
-    moment = func.coalesce(TrackletRow.started_at, literal(UNKNOWN_TIME, TrackletRow.started_at.type))
+    started = by_one_clock(TrackletRow.started_at)
+    moment = func.coalesce(started, literal(UNKNOWN_TIME, TrackletRow.started_at.type))
     statement = (
-        select(TrackletRow.id)
+        select(TrackletRow.id, started, by_one_clock(TrackletRow.ended_at), CameraRow.time_offset_seconds)
+        .join(CameraRow, CameraRow.id == TrackletRow.camera_id)
         .where(TrackletRow.gallery_id == identity.gallery_id, TrackletRow.identity == identity.name)
         .order_by(moment, TrackletRow.id)
         .limit(limit)
     )
     if after is not None:
         statement = statement.where(tuple_(moment, TrackletRow.id) > tuple_(*after))
-    return list(await connection.scalars(statement))
+    return [Seen(*row) for row in await connection.execute(statement)]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, delete, func, insert, select, text, update
+from sqlalchemy import ColumnElement, SQLColumnExpression, and_, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as insert_or
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
@@ -76,6 +76,11 @@ _CAMERA = select(
     CameraRow.created_at,
     select(func.count()).where(TrackletRow.camera_id == CameraRow.id).correlate(CameraRow).scalar_subquery(),
 ).join(GalleryRow, and_(GalleryRow.id == CameraRow.gallery_id, ~GalleryRow.deleting))
+
+
+def by_one_clock(moment: SQLColumnExpression[datetime | None]) -> ColumnElement[datetime | None]:
+    """A time of a tracklet with the offset of its camera, whose row the statement has."""
+    return moment + func.make_interval(0, 0, 0, 0, 0, 0, CameraRow.time_offset_seconds)
 
 
 async def find(connection: AsyncConnection, gallery_id: int, name: str) -> Camera | None:

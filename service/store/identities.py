@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql import insert as insert_or
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.store import identity_events as events
+from service.store.cameras import by_one_clock
 from service.store.tables import CameraRow, GalleryRow, IdentityRow, TrackletRow
 
 # Advisory locks share one space per database; the class keeps ours apart from other uses.
@@ -38,7 +39,7 @@ class IdentityRecord:
 
 @dataclass(frozen=True)
 class SeenBy:
-    """What one camera saw of an identity."""
+    """What one camera saw of an identity; times with the camera's offset."""
 
     camera: str
     tracklets: int
@@ -141,8 +142,8 @@ async def cameras(connection: AsyncConnection, identity: IdentityRecord) -> list
         select(
             CameraRow.name,
             func.count(),
-            func.min(TrackletRow.started_at),
-            func.max(func.coalesce(TrackletRow.ended_at, TrackletRow.started_at)),
+            func.min(by_one_clock(TrackletRow.started_at)),
+            func.max(by_one_clock(func.coalesce(TrackletRow.ended_at, TrackletRow.started_at))),
         )
         .join(TrackletRow, TrackletRow.camera_id == CameraRow.id)
         .where(TrackletRow.gallery_id == identity.gallery_id, TrackletRow.identity == identity.name)

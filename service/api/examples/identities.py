@@ -75,6 +75,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "camera_id": "gate-3",
         "started_at": _FIRST_SEEN,
         "ended_at": _LAST_SEEN,
+        "time_offset_seconds": 0.0,
         "external_id": "2026-11-23/gate-3/track-5",
         "frame_count": 2,
         "thumbnail_url": f"/tracklets/{OTHER_ID}/frames/1",

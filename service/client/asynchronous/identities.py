@@ -86,7 +86,7 @@ class AsyncIdentityMethods(AsyncSender):
             yield item
 
     async def appearances(self, identity_id: str) -> AsyncIterator[Appearance]:
-        """Yield an identity's tracklets in order of time, over all cameras."""
+        """Yield an identity's tracklets in order of time, over all cameras, whose time offsets are added."""
         async for item in self._pages(AppearancePage, f"/identities/{segment(identity_id)}/appearances"):
             yield item
 

@@ -79,7 +79,7 @@ class IdentityMethods(Sender):
         yield from self._pages(IdentityEventPage, f"/identities/{segment(identity_id)}/history")
 
     def appearances(self, identity_id: str) -> Iterator[Appearance]:
-        """Yield an identity's tracklets in order of time, over all cameras."""
+        """Yield an identity's tracklets in order of time, over all cameras, whose time offsets are added."""
         yield from self._pages(AppearancePage, f"/identities/{segment(identity_id)}/appearances")
 
     def propose_identities(

@@ -26,7 +26,7 @@ class IdentityPage(Answer):
 
 
 class SeenByCamera(Answer):
-    """What one camera saw of an identity."""
+    """What one camera saw of an identity; its time offset is added to both times."""
 
     camera_id: str
     tracklets: int
@@ -80,12 +80,13 @@ class Unmerged(Answer):
 
 
 class Appearance(Answer):
-    """One tracklet of an identity."""
+    """One tracklet of an identity; `time_offset_seconds`, the camera's, is added to its times."""
 
     tracklet_id: str
     camera_id: str
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    time_offset_seconds: float = 0.0
     external_id: str | None = None
     frame_count: int
     thumbnail_url: str | None = None

@@ -34,6 +34,7 @@ def test_calibrate_prints_one_document_and_search_says_the_decision(
     assert expected in ("match", "possible")
     assert f"decision: {expected}" in found.stdout
     listed = json.loads(tfclip(running_service, "calibrations", "list", "--gallery", "yard", "--json").stdout)
+    assert " │ in force │ " in tfclip(running_service, "calibrations", "list", "--gallery", "yard").stdout
     assert listed["items"] == [made]
     shown = tfclip(running_service, "calibrations", "show", "--gallery", "yard")
     assert f"calibration {made['id']}: 120 searches by 40 people" in shown.stdout

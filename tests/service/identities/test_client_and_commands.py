@@ -1,5 +1,6 @@
 """Identities from Python and from the command line, against a running service."""
 
+import uuid
 from collections.abc import Iterator
 
 import pytest
@@ -88,3 +89,47 @@ def test_everything_can_be_done_from_the_command_line(running_service: RunningSe
     for identity in answer(running_service, "identities", "list", *cli)["items"]:
         said(running_service, "identities", "delete", identity["id"])
     assert "clusters of 4 tracklets without an identity" in said(running_service, "identities", "propose", *cli)
+
+
+def test_a_tracklet_is_changed_from_the_command_line(running_service: RunningService) -> None:
+    stored = upload(running_service, 1, 1, gallery="set", labels={"bag": True, "door": 2})["id"]
+    command = ("tracklets", "set", stored)
+    changed = answer(running_service, *command, "--identity", "Ann", "--label", "door=3", "--label", "hat=red")
+    assert (changed["identity"], changed["labels"]) == ("Ann", {"bag": True, "door": 3, "hat": "red"})
+    assert answer(running_service, "tracklets", "show", stored) == changed
+    assert answer(running_service, *command, "--clear", "identity")["labels"] == changed["labels"]
+    alone = answer(running_service, *command, "--clear", "labels", "--label", "size=1e999")
+    assert (alone["identity"], alone["labels"]) == (None, {"size": "1e999"})
+    assert "{}" in said(running_service, *command, "--clear", "labels")
+
+
+REFUSED = {
+    (): "nothing to change",
+    ("--clear", "identity", "--identity", "Ann"): "--identity is given, too",
+    ("--clear", "camera"): "'camera' is not one of 'identity', 'labels'",
+    ("--label", "door"): "expected KEY=VALUE",
+    ("--label", "=2"): "expected KEY=VALUE",
+    ("--label", "door=[2]"): "must be a text",
+    ("--label", " door=2"): "must not begin or end with white space",
+    ("--identity", " "): "must have a visible character",
+    ("--identity", "An\udcffn"): "must be UTF-8",
+}
+
+
+def test_what_cannot_be_said_of_a_tracklet_is_one_line(running_service: RunningService) -> None:
+    stored = upload(running_service, 2, 1, gallery="set")["id"]
+    for given, fault in REFUSED.items():
+        line = said(running_service, "tracklets", "set", stored, *given, code=2)
+        assert (line.count("\n"), fault in line) == (1, True), line
+    assert "404 not_found" in said(running_service, "tracklets", "set", str(uuid.uuid4()), "--label", "a=1", code=2)
+    assert answer(running_service, "tracklets", "show", stored)["version"] == 1
+
+
+NAMED = (("cameras", "set", "NAME"), ("identities", "create", "NAME"), ("keys", "create", "NAME", "--scope", "read"))
+
+
+@pytest.mark.parametrize("command", NAMED)
+def test_a_name_that_nobody_can_see_is_one_line(running_service: RunningService, command: tuple[str, ...]) -> None:
+    for name, fault in {" ": "visible character", "Ann ": "begin or end with", "\x1b[2J": "control characters"}.items():
+        line = said(running_service, *(name if part == "NAME" else part for part in command), code=2)
+        assert (line.count("\n"), fault in line) == (1, True), line

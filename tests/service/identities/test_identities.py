@@ -1,6 +1,8 @@
 """Identities over HTTP: made, read, listed, renamed, deleted; tracklets given and taken; versions."""
 
 import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,11 +18,22 @@ from tests.service.identities.people import (
 from tests.support import RunningService, search, upload
 
 NOBODY = uuid.UUID(int=0)
+AT = ("started_at", "ended_at")
 
 
 def fresh(running: RunningService, count: int, **metadata: object) -> list[str]:
     """Ids of new tracklets."""
     return [upload(running, seed, 1, **metadata)["id"] for seed in range(count)]
+
+
+def appearances(running: RunningService, identity_id: str) -> list[dict[str, Any]]:
+    """All appearances of an identity, one on each page."""
+    found, cursor = [], ""
+    while cursor is not None:
+        page = call(running, "GET", f"/identities/{identity_id}/appearances?limit=1{cursor and f'&cursor={cursor}'}")
+        found += page["items"]
+        cursor = page["next_cursor"]
+    return found
 
 
 def test_an_identity_is_made_of_tracklets_and_found_by_searches_at_once(running_service: RunningService) -> None:
@@ -62,16 +75,47 @@ def test_details_say_which_cameras_saw_an_identity_and_when(running_service: Run
         ("gate", 2, times[2]),
         ("hall", 1, None),
     ]
-    pages, cursor = [], None
-    while True:
-        parameters = "limit=1" + (f"&cursor={cursor}" if cursor else "")
-        page = call(running_service, "GET", f"/identities/{listed['id']}/appearances?{parameters}")
-        pages += page["items"]
-        cursor = page["next_cursor"]
-        if cursor is None:
-            break
+    pages = appearances(running_service, listed["id"])
     assert [one["tracklet_id"] for one in pages] == [ids[1], ids[0], ids[2]]
     assert [one["camera_id"] for one in pages] == ["gate", "gate", "hall"]
+
+
+def test_appearances_are_told_by_one_clock(running_service: RunningService) -> None:
+    offsets = {"gate": 0.0, "hall": -90.1234567, "yard": 3600.5}
+    begun = datetime(2026, 1, 1, 10, tzinfo=UTC)
+    stored = []
+    for number in range(9):
+        camera, started = sorted(offsets)[number % 3], begun + timedelta(seconds=31 * number)
+        times = {"started_at": started.isoformat(), "ended_at": (started + timedelta(seconds=5)).isoformat()}
+        given = {} if number == 7 else times
+        stored.append(upload(running_service, number, 1, gallery="clocks", camera_id=camera, identity="Fay", **given))
+    (fay,) = call(running_service, "GET", "/identities?gallery=clocks")["items"]
+    by_their_own = [one["tracklet_id"] for one in appearances(running_service, fay["id"])]
+    assert by_their_own == [one["id"] for one in stored if one["started_at"]] + [stored[7]["id"]]
+
+    for camera, offset in offsets.items():
+        call(running_service, "PUT", f"/cameras/clocks/{camera}", {"time_offset_seconds": offset})
+
+    def moved(time: str | None, camera: str) -> datetime | None:
+        return time and datetime.fromisoformat(time) + timedelta(microseconds=round(offsets[camera] * 1e6))
+
+    expected = [
+        (moved(one["started_at"], one["camera_id"]), moved(one["ended_at"], one["camera_id"]), one["id"])
+        for one in stored
+    ]
+    expected.sort(key=lambda row: row[0] or datetime.max.replace(tzinfo=UTC))
+    found = appearances(running_service, fay["id"])
+    shown = [(*(one[at] and datetime.fromisoformat(one[at]) for at in AT), one["tracklet_id"]) for one in found]
+    assert shown == expected
+    assert shown != [row for identifier in by_their_own for row in expected if row[2] == identifier]
+    assert {one["camera_id"]: one["time_offset_seconds"] for one in found} == offsets
+    # The tracklets themselves are as they were uploaded.
+    assert call(running_service, "GET", f"/tracklets/{stored[1]['id']}")["started_at"] == stored[1]["started_at"]
+    details = call(running_service, "GET", f"/identities/{fay['id']}")
+    first, last = expected[0][0], max(row[1] for row in expected if row[1])
+    assert [datetime.fromisoformat(details[name]) for name in ("first_seen", "last_seen")] == [first, last]
+    seen = {one["camera_id"]: datetime.fromisoformat(one["first_seen"]) for one in details["cameras"]}
+    assert seen == {camera: moved(stored[n]["started_at"], camera) for n, camera in enumerate(sorted(offsets))}
 
 
 def test_the_thumbnail_is_of_the_tracklet_nearest_to_the_mean(running_service: RunningService) -> None:
