@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from service.gallery.blocks import error_bound
 
-_HALF_STEP = 2.0**-9
+_HALF_STEP = 2.0**-8
 """Rounding to bfloat16, which has 8 significant bits, moves a number by at most this part of itself."""
 
 _SPARE = 32
@@ -130,7 +130,7 @@ class Sought:
         rounding = self._rounding + max(one.rounding for one in glances) + self._arithmetic
         # A draft's score s is wrong by `rounding`, and by its own rounding, a part of |s|. What scores less than the
         # lowest wanted one by twice that does not score more exactly; |s| is not much larger so near to it.
-        floors = lowest - 2 * (rounding + _HALF_STEP * (np.abs(lowest) + 2.0**-5))
+        floors = lowest - 2 * (rounding + _HALF_STEP * (np.abs(lowest) + 2.0**-4))
         found = []
         for n, floor in enumerate(floors):
             parts = [numbers[n][scores[n] >= floor]]

@@ -52,6 +52,25 @@ def test_the_best_rows_by_exact_scores_are_among_the_chosen(
         assert allowed[chosen].all()
 
 
+def test_a_row_whose_score_a_draft_rounds_down_is_chosen_though_others_are_rounded_up() -> None:
+    # Rows and the query are numbers that bfloat16 has, but for a few; scores lie just on both sides of half a step.
+    query = np.full(4096, 1 / 64, np.float32)
+    down, up = query.copy(), query.copy()
+    for vector, moved, by in ((down, 3, 0.9), (up, 1, 1.1)):
+        vector[-1020:] *= -1
+        vector[:moved] *= 1 + by * 2.0**-8
+    vectors = np.stack([down, *[up] * 60])
+    draft = Draft(61, 4096)
+    draft.write(0, vectors)
+    exact = cosine_scores(vectors, query)
+    assert exact[0] > exact[1]
+    drafted = draft.products(rounded(query[None])[0], 61)[0]
+    assert drafted[0] < drafted[1]
+    sought = Sought(query[None], [None], [3])
+    (chosen,) = sought.chosen([sought.look(0, 61, draft)])
+    assert 0 in chosen
+
+
 def test_few_rows_are_chosen_of_many_that_differ() -> None:
     rng = np.random.default_rng(0)
     vectors = unit_rows(rng.normal(size=(4000, 256)).astype(np.float32))
