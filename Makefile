@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-slow lint openapi client bench constraints clean
+.PHONY: install demo test test-slow test-all lint openapi client bench constraints clean
 
 install: $(STAMP)
 
@@ -23,6 +23,9 @@ test: install
 # Killed processes, fuzzing: minutes more.
 test-slow: install
 	$(BIN)/python -m pytest -m slow
+
+test-all: install
+	$(BIN)/python -m pytest
 
 lint: install
 	$(BIN)/ruff format --check .

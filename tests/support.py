@@ -124,6 +124,13 @@ def wait_until(condition: Callable[[], object], seconds: float = 60.0) -> None:
         time.sleep(0.01)
 
 
+def blocked_by(running: RunningService, connection: psycopg.Connection) -> int:
+    """How many wait for a lock that this connection has."""
+    statement = "SELECT count(*) FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid))"
+    with running.database() as other:
+        return other.execute(statement, (connection.info.backend_pid,)).fetchone()[0]
+
+
 def make_settings(data_directory: Path, database_url: str, **values: object) -> Settings:
     """Settings for a service under test; nothing comes from the environment but what the test set there."""
     defaults = {"port": 0, "admin_key": ADMIN_KEY, "poll_seconds": 0.2}

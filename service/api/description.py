@@ -6,8 +6,11 @@ All of it follows from what is there, so that a new endpoint needs nothing but i
 from collections.abc import Iterator
 from typing import Any
 
+from pydantic import BaseModel
+
 from service.api.examples import EXAMPLES
 from service.api.problems import Problem, problems
+from service.api.schemas import TrackletMetadata
 
 Document = dict[str, Any]
 
@@ -24,6 +27,8 @@ _MORE_LINKS = {
 }
 # Of answers that say more than the one thing that was made.
 _ID_AT = {"decideMatch": "$response.body#/items/0/id"}
+# What no endpoint names to FastAPI.
+_UNNAMED: tuple[type[BaseModel], ...] = (Problem, TrackletMetadata)
 _PROBLEM_TYPE = "application/problem+json"
 
 _HEADERS = {
@@ -42,9 +47,10 @@ _HEADERS = {
 def complete(document: Document) -> Document:
     """Add all of it to FastAPI's document, in place."""
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-    schemas.update(problem.pop("$defs", {}))
-    schemas["Problem"] = problem
+    for model in _UNNAMED:
+        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(schema.pop("$defs", {}))
+        schemas[model.__name__] = schema
     for name, schema in schemas.items():
         if "examples" not in schema and (example := _example(name, schema, schemas)) is not None:
             schema["examples"] = [example]

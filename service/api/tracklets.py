@@ -42,7 +42,7 @@ _UPLOAD_BODY = {
                         "metadata": {
                             "type": "string",
                             "contentMediaType": "application/json",
-                            "contentSchema": TrackletMetadata.model_json_schema(),
+                            "contentSchema": {"$ref": "#/components/schemas/TrackletMetadata"},
                             "description": "JSON: who saw what, when. Only `camera_id` is required.",
                         },
                         "frames": {

@@ -58,11 +58,12 @@ async def rename(
         identity = await edit.identity(identity_id, versions)
         if identity.name == name:
             return
-        if await identities.find_by_name(edit.connection, edit.gallery.id, name) is not None:
+        renamed = await identities.rename(edit.connection, identity, name)
+        if renamed is None:
             raise await _taken(edit, name)
         await edit.write(identity_id, "renamed", details={"name": name, "former_name": identity.name})
         await identities.count_edit(edit.connection, identity_id)
-        edit.changed += await identities.rename(edit.connection, identity, name)
+        edit.changed += renamed
 
 
 async def delete(editor: Editor, identity_id: uuid.UUID, versions: frozenset[int] | None, done_by: str) -> None:

@@ -135,6 +135,8 @@ class JobQueue:
             concurrency=1,
             install_signal_handlers=False,
             delete_jobs="always",
+            # What is taken up again is not announced.
+            fetch_job_polling_interval=HEARTBEAT_SECONDS,
             update_heartbeat_interval=HEARTBEAT_SECONDS,
             stalled_worker_timeout=STALLED_SECONDS,
             shutdown_graceful_timeout=0,

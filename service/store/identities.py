@@ -13,6 +13,7 @@ from datetime import datetime
 from sqlalchemy import and_, any_, bindparam, delete, func, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 from sqlalchemy.dialects.postgresql import insert as insert_or
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.store import identity_events as events
@@ -223,9 +224,14 @@ async def count_edit(connection: AsyncConnection, identity_id: uuid.UUID) -> Non
     )
 
 
-async def rename(connection: AsyncConnection, identity: IdentityRecord, name: str) -> list[uuid.UUID]:
-    """Call a held identity by a name that is free; returns its tracklets."""
-    await connection.execute(update(IdentityRow).where(IdentityRow.id == identity.id).values(name=name))
+async def rename(connection: AsyncConnection, identity: IdentityRecord, name: str) -> list[uuid.UUID] | None:
+    """Call a held identity by another name; returns its tracklets, or None when the name is taken."""
+    try:
+        # An upload may take the name at any moment, and is waited for here.
+        async with connection.begin_nested():
+            await connection.execute(update(IdentityRow).where(IdentityRow.id == identity.id).values(name=name))
+    except IntegrityError:
+        return None
     # The foreign key has taken the name to the tracklets already.
     return await _write(connection, identity.gallery_id, name, name)
 

@@ -77,6 +77,16 @@ def test_every_schema_has_an_example_that_keeps_to_it(name: str) -> None:
         assert faults(SCHEMAS[name], example) == []
 
 
+def test_every_reference_leads_somewhere_in_the_document() -> None:
+    for reference in re.findall(r'"\$ref": "([^"]+)"', document()):
+        found = DESCRIPTION
+        root, *parts = reference.split("/")
+        assert root == "#", reference
+        for part in parts:
+            assert part in found, reference
+            found = found[part]
+
+
 def test_no_example_is_of_a_schema_that_is_gone() -> None:
     assert set(EXAMPLES) <= set(SCHEMAS)
 

@@ -1,12 +1,15 @@
 """Identities over HTTP: made, read, listed, renamed, deleted; tracklets given and taken; versions."""
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
+import psycopg
 import pytest
 
+from service.store.database import conninfo
 from tests.service.identities.people import (
     assert_explained,
     call,
@@ -15,7 +18,7 @@ from tests.service.identities.people import (
     new_identity,
     unchanged,
 )
-from tests.support import RunningService, search, upload
+from tests.support import RunningService, blocked_by, search, upload, wait_until
 
 NOBODY = uuid.UUID(int=0)
 AT = ("started_at", "ended_at")
@@ -160,6 +163,26 @@ def test_a_renamed_identity_keeps_its_tracklets_and_is_found_by_the_new_name(run
     assert (event["kind"], event["details"]) == ("renamed", {"name": "Eve", "former_name": "Eva"})
     assert event["done_by"] == "TFCLIP_ADMIN_KEY"
     assert_explained(running_service)
+
+
+def test_a_name_that_an_upload_takes_meanwhile_is_refused_and_nothing_is_renamed(
+    running_service: RunningService,
+) -> None:
+    (one,) = fresh(running_service, 1)
+    guy = new_identity(running_service, "Guy", one)
+    insert = (
+        "INSERT INTO identities (id, gallery_id, name) SELECT gen_random_uuid(), id, 'Guido' FROM galleries"
+        " WHERE name = 'default'"
+    )
+    with psycopg.connect(conninfo(running_service.database_url)) as uploading, ThreadPoolExecutor(1) as threads:
+        uploading.execute(insert)
+        renaming = threads.submit(conflict, running_service, "PATCH", f"/identities/{guy}", {"name": "Guido"})
+        wait_until(lambda: renaming.done() or blocked_by(running_service, uploading))
+        uploading.commit()
+        assert renaming.result(60)[0] == "identity_exists"
+    (event,) = call(running_service, "GET", f"/identities/{guy}/history")["items"]
+    assert event["kind"] == "created"
+    assert call(running_service, "GET", f"/tracklets/{one}")["identity"] == "Guy"
 
 
 @pytest.mark.parametrize("thing", ["identity", "tracklet"])

@@ -9,7 +9,7 @@ import pytest
 
 from service.store import frame_locks
 from service.store.database import conninfo
-from tests.support import RunningService, search, upload, wait_until
+from tests.support import RunningService, blocked_by, search, upload, wait_until
 
 
 @pytest.fixture
@@ -43,7 +43,6 @@ def frames_lock(running: RunningService) -> int:
     return frame_locks._FRAMES_LOCK_CLASS + gallery_id
 
 
-@pytest.mark.slow
 def test_an_upload_that_a_deadlock_ended_is_stored_by_a_second_try(
     running_service: RunningService, threads: ThreadPoolExecutor
 ) -> None:
@@ -57,11 +56,13 @@ def test_an_upload_that_a_deadlock_ended_is_stored_by_a_second_try(
             "INSERT INTO identities (id, gallery_id, name) VALUES (gen_random_uuid(), %s, 'ann')", (gallery_id,)
         )
         uploading = threads.submit(upload, running_service, 1, identity="ann")
-        wait_until(lambda: waiting(running_service, "transactionid"))
+        wait_until(lambda: uploading.done() or blocked_by(running_service, gate))
+        assert not uploading.done(), uploading.result()
         # The upload has the lock on the files, and will want the gallery's row.
         key = frames_lock(running_service)
         held = threads.submit(circle.execute, "SELECT pg_advisory_xact_lock(%s)", (key,))
-        wait_until(lambda: waiting(running_service, "advisory"))
+        wait_until(lambda: held.done() or waiting(running_service, "advisory"))
+        assert not held.done(), held.result()
         gate.rollback()
         # Given when the upload's first try was ended.
         held.result(60)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from service.integrity import checks
 from service.store import frame_locks
 from tests.service.integrity.comparing import GALLERY, check, found, kinds, repair, same
 from tests.support import (
@@ -39,6 +40,12 @@ def before(running_service: RunningService, ids: list[str]) -> Iterator[list[dic
     yield ranking
     assert found(running_service) == {}
     assert same(search(running_service, ids[0], gallery=GALLERY)["results"], ranking)
+
+
+@pytest.fixture
+def nobody_deletes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No file without a row is on its way out: those that are looked at again need no time in between."""
+    monkeypatch.setattr(checks, "_SECONDS_BETWEEN_LOOKS", 0.0)
 
 
 def test_a_whole_gallery_is_found_whole_and_repair_changes_nothing(
@@ -128,6 +135,7 @@ def test_a_tracklet_without_its_frame_rows_is_named(
         connection.execute("UPDATE tracklets SET frame_count = 2 WHERE id = %s", (ids[4],))
 
 
+@pytest.mark.usefixtures("nobody_deletes")
 def test_files_that_no_row_names_are_removed_and_those_that_are_no_frames_left(
     running_service: RunningService, before: list[dict[str, Any]]
 ) -> None:
@@ -160,6 +168,7 @@ def test_an_index_that_differs_is_built_anew(
     repair(running_service)
 
 
+@pytest.mark.usefixtures("nobody_deletes")
 def test_a_row_that_the_database_does_not_have_is_named(
     running_service: RunningService, ids: list[str], before: list[dict[str, Any]]
 ) -> None:
@@ -242,6 +251,7 @@ def stored_state(running: RunningService, tracklet_id: str) -> tuple[bytes, list
         return vector[0], rows.fetchall()
 
 
+@pytest.mark.usefixtures("nobody_deletes")
 @pytest.mark.parametrize(
     "damage",
     [
