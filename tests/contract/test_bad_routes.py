@@ -54,6 +54,7 @@ METHODS = {
     "/admin/calibrations": {"POST"},
     f"/admin/calibrations/{ID}": {"DELETE"},
     "/calibrations": {"GET"},
+    f"/calibrations/{ID}": {"GET"},
     "/jobs": {"GET"},
     f"/jobs/{ID}": {"GET", "DELETE"},
     "/livez": {"GET"},

@@ -81,6 +81,7 @@ ENDPOINTS = {
     "repair": ("POST", "/admin/repair", {"json": {"gallery": "none"}}, "admin"),
     "calibrate": ("POST", "/admin/calibrations", {"json": {"gallery": "none"}}, "admin"),
     "list calibrations": ("GET", "/calibrations", {}, "read"),
+    "read a calibration": ("GET", f"/calibrations/{ID}", {}, "read"),
     "delete a calibration": ("DELETE", f"/admin/calibrations/{ID}", {}, "admin"),
     "list jobs": ("GET", "/jobs", {}, "read"),
     "cancel a job": ("DELETE", f"/jobs/{ID}", {}, "admin"),
