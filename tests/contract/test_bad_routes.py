@@ -27,7 +27,8 @@ METHODS = {
     "/cameras/default/none": {"PUT", "DELETE"},
     "/search/examples": {"POST"},
     "/search/batch": {"POST"},
-    "/search/export": {"GET"},
+    "/search/export": {"GET", "POST"},
+    "/search/examples/export": {"POST"},
     "/verify": {"POST"},
     "/identities": {"GET", "POST"},
     # An identity's path matches too.

@@ -47,6 +47,8 @@ ENDPOINTS = {
     "search by examples": ("POST", "/search/examples", {"json": {"positive": [ID]}}, "read"),
     "batch": ("POST", "/search/batch", {"json": {"queries": [{"query_id": ID}]}}, "read"),
     "export": ("GET", f"/search/export?query_id={ID}&format=csv", {}, "read"),
+    "export by frames": ("POST", "/search/export?format=csv", {"files": frame_files(pictures(1, 1))}, "read"),
+    "export by examples": ("POST", "/search/examples/export", {"json": {"positive": [ID], "format": "csv"}}, "read"),
     "verify": ("POST", "/verify", {"json": {"tracklet_id": ID, "other_tracklet_id": ID}}, "read"),
     "make an identity": ("POST", "/identities", {"json": {"gallery": "none", "name": "a"}}, "write"),
     "list identities": ("GET", "/identities", {}, "read"),
