@@ -3,12 +3,13 @@
 Tracklets are spliced from two people before one camera, drawn ones or those of a folder: the first frames are of one
 person, the rest of another. Beside them, as they are, tracklets of one person, and two of one person joined, which is
 harder: the tracker lost the person and found them again, turned round or in another light.
-`python -m benchmarks.purity`, or with `--root FOLDER` for real people.
+`python -m benchmarks.purity`, or with `--root FOLDER`, or `--video FILE --tracks FILE`, for real people.
 """
 
 import argparse
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,8 @@ from model.default_weights import open_model
 from model.preprocess import to_tensor
 from model.purity import find_purity
 from service.ingest.frames import cut_clips
+from service.ingest.tracks import read_tracks
+from service.ingest.video import CutOptions, CutReport, cut_tracklets
 from service.settings import Settings
 
 FRAMES = 16
@@ -63,6 +66,16 @@ def cameras_of(root: Path, network: TFCLIP) -> Iterator[list[Passing]]:
         chosen = [one.frames[position] for position in spread_evenly(len(one.frames), FRAMES)]
         cameras[one.camera].append((one.identity, to_tensor([Image.open(path) for path in chosen], network.image)))
     yield from cameras.values()
+
+
+def camera_of(video: Path, tracks: Path, network: TFCLIP) -> Iterator[list[Passing]]:
+    """One camera with a tracklet for each track of a video, cut as `tfclip ingest video` does, and thinned as well."""
+    found = sorted(cut_tracklets(video, read_tracks(tracks), CutOptions(), CutReport()), key=lambda one: one.track_id)
+    camera = []
+    for one in found:
+        chosen = [Image.open(BytesIO(one.frames[position])) for position in spread_evenly(len(one.frames), FRAMES)]
+        camera.append((str(one.track_id), to_tensor(chosen, network.image)))
+    yield camera
 
 
 def sequences(camera: Sequence[Passing], rng: np.random.Generator) -> Iterator[tuple[str, Tensor]]:
@@ -111,11 +124,20 @@ def main() -> None:
     parser.add_argument(
         "--root", type=Path, help="folder of IDENTITY/CAMERA/TRACKLET/FRAME.{jpg,png}; else drawn people"
     )
+    parser.add_argument("--video", type=Path, help="a video, with --tracks: each track stands for a person")
+    parser.add_argument("--tracks", type=Path, help="its tracks, MOTChallenge text")
     parser.add_argument("--weights", type=Path, help="a weights file in place of the demo weights")
     parser.add_argument("--people", type=int, default=120, help="drawn people")
     options, _ = parser.parse_known_args()
+    if (options.video is None) != (options.tracks is None):
+        parser.error("--video and --tracks go together")
     network, provenance = open_model(options.weights)
-    cameras = cameras_of(options.root, network) if options.root else drawn_cameras(options.people, network)
+    if options.video is not None:
+        cameras = camera_of(options.video, options.tracks, network)
+    elif options.root is not None:
+        cameras = cameras_of(options.root, network)
+    else:
+        cameras = drawn_cameras(options.people, network)
     rng = np.random.default_rng(0)
     found: dict[str, list[float]] = defaultdict(list)
     silent = 0

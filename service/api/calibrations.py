@@ -76,6 +76,21 @@ async def list_calibrations(
     )
 
 
+@router.get(
+    "/calibrations/{calibration_id}",
+    operation_id="getCalibration",
+    responses=problems(401, 403, 404, 422, 503),
+)
+async def get_calibration(calibration_id: uuid.UUID, caller: ReadKey, service: ServiceDep) -> CalibrationAnswer:
+    """Read one calibration, such as the one that an answer names; `stale` is as of now."""
+    async with service.database.reading() as connection:
+        found = await store.find(connection, calibration_id)
+    if found is None:
+        raise _no_calibration(calibration_id)
+    loaded = await service.galleries.current(found.gallery)
+    return CalibrationAnswer.of(found, loaded.model_id, len(loaded.index))
+
+
 @router.delete(
     "/admin/calibrations/{calibration_id}",
     operation_id="deleteCalibration",
@@ -86,7 +101,11 @@ async def delete_calibration(calibration_id: uuid.UUID, caller: AdminKey, servic
     """Forget a calibration; answers are judged by the one before it, or not at all."""
     async with service.database.transaction() as connection:
         if not await store.remove(connection, calibration_id):
-            raise NotFound(f"There is no calibration {calibration_id}; GET /calibrations lists a gallery's.")
+            raise _no_calibration(calibration_id)
     async with service.database.reading() as connection:
         await service.galleries.calibrations.refresh(connection)
     return Response(status_code=204)
+
+
+def _no_calibration(calibration_id: uuid.UUID) -> NotFound:
+    return NotFound(f"There is no calibration {calibration_id}; GET /calibrations lists a gallery's.")

@@ -82,7 +82,8 @@ class Tracklet(BaseModel):
     labels: dict[str, Any]
     frame_count: int
     purity: float | None = Field(
-        description="How little any split in time tells the frames apart, 0 to 1; null for fewer than four frames."
+        description="How little any split in time tells the frames apart, 0 to 1, to the model that serves; "
+        "null for fewer than four frames."
     )
     possible_identity_switch: bool | None = Field(
         description="`purity` is below TFCLIP_MIN_PURITY: the frames may be of two people."

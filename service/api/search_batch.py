@@ -98,5 +98,6 @@ async def _search(service: Service, query: dict[str, Any]) -> Ranking:
     except ValidationError as error:
         errors = field_errors(error)
         raise InvalidRequest(f"{errors[0].location}: {errors[0].message}", errors) from None
-    answer = await service.search.by_tracklet(parameters.query_id, parameters.options())
+    asked = await service.search.prepare.tracklet(parameters.query_id, parameters.options())
+    answer = await service.search.answer(asked)
     return Ranking.of(answer, parameters.gallery, parameters.query_id, (time.perf_counter() - began) * 1000)

@@ -2,29 +2,52 @@
 
 import json
 import time
-from collections.abc import AsyncIterator
-from typing import Literal
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from service.api.dependencies import ReadKey, ServiceDep
+from service.api.examples.common import OTHER_ID, STRANGER_ID, TRACKLET_ID
+from service.api.frames_query import frames_body, read_frames_query
+from service.api.json_body import json_body, read_json
 from service.api.problems import problems
 from service.api.query import query_options, read_query
-from service.api.search_schemas import Ranking, Result, TrackletSearchParameters
+from service.api.search_schemas import (
+    ExamplesParameters,
+    FramesSearchParameters,
+    Ranking,
+    Result,
+    SearchParameters,
+    TrackletSearchParameters,
+)
 from service.errors import FieldError, InvalidRequest
 from service.export import csv_rows
+from service.gallery.preparing import Prepared
 from service.gallery.ranking import Answer
+from service.runtime import Service
 from service.settings import Settings
 
 router = APIRouter(prefix="/search", tags=["search"])
 
 _TYPES = {"csv": "text/csv; charset=utf-8", "json": "application/json", "png": "image/png"}
+_FILE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The file",
+        "content": {
+            "text/csv": {"schema": {"type": "string"}},
+            "application/json": {"schema": {"$ref": "#/components/schemas/Ranking"}},
+            "image/png": {"schema": {"type": "string", "format": "binary"}},
+        },
+    }
+}
 
 
-class ExportParameters(TrackletSearchParameters):
-    """Options of an export: those of a search, with more places."""
+class FileParameters(SearchParameters):
+    """Options of an export beside the question: those of a search, with more places."""
 
     format: Literal["csv", "json", "png"] = Field(
         description="`csv`: a table; `json`: a ranking; `png`: the frames of the query and of each place."
@@ -32,21 +55,29 @@ class ExportParameters(TrackletSearchParameters):
     k: int = Field(default=20, ge=1, le=1_000_000, description="Places in the file at most.")
 
 
+class ExportParameters(FileParameters, TrackletSearchParameters):
+    """Options of an export by a stored tracklet."""
+
+
+class FramesExportParameters(FileParameters, FramesSearchParameters):
+    """Options of an export by frames, and where and when they were seen."""
+
+
+class ExamplesExportParameters(FileParameters, ExamplesParameters):
+    """An export by examples: the JSON body."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"positive": [TRACKLET_ID, OTHER_ID], "negative": [STRANGER_ID], "format": "csv", "k": 2000}]
+        }
+    )
+
+
 @router.get(
     "/export",
     operation_id="exportSearch",
     response_class=Response,
-    responses={
-        200: {
-            "description": "The file",
-            "content": {
-                "text/csv": {"schema": {"type": "string"}},
-                "application/json": {"schema": {"$ref": "#/components/schemas/Ranking"}},
-                "image/png": {"schema": {"type": "string", "format": "binary"}},
-            },
-        },
-        **problems(401, 403, 404, 409, 422, 503),
-    },
+    responses={**_FILE, **problems(401, 403, 404, 409, 422, 503)},
     openapi_extra=query_options(ExportParameters),
 )
 async def export_search(request: Request, caller: ReadKey, service: ServiceDep) -> Response:
@@ -56,27 +87,99 @@ async def export_search(request: Request, caller: ReadKey, service: ServiceDep) 
     meanwhile are left out. A file that breaks off was not sent to its end.
     """
     began = time.perf_counter()
-    asked = read_query(request, ExportParameters)
-    _check_size(asked, service.settings)
-    pages = service.search.pages(asked.query_id, asked.options(), asked.k)
-    # What can be refused is refused here, before the answer begins.
-    first = await anext(pages)
-    headers = {"Content-Disposition": f'attachment; filename="search-{asked.query_id}.{asked.format}"'}
-    if asked.format == "png":
-        content = await service.sheets.of_answer(asked.query_id, first)
-        return Response(content, media_type=_TYPES["png"], headers=headers)
-    ranking = Ranking.of(first, asked.gallery, asked.query_id, (time.perf_counter() - began) * 1000)
-    parts = _csv(first, pages) if asked.format == "csv" else _json(ranking, first, pages)
-    return StreamingResponse(parts, media_type=_TYPES[asked.format], headers=headers)
+    given = read_query(request, ExportParameters)
+    _check_size(given, service.settings, "query.k")
+    asked = await service.search.prepare.tracklet(given.query_id, given.options())
+
+    async def sheet(answer: Answer) -> bytes:
+        return await service.sheets.by_tracklet(given.query_id, given.gallery, answer)
+
+    return await _file(service, given, asked, sheet, began, given.query_id)
 
 
-def _check_size(asked: ExportParameters, settings: Settings) -> None:
+@router.post(
+    "/export",
+    operation_id="exportSearchByFrames",
+    response_class=Response,
+    responses={**_FILE, **problems(400, 401, 403, 404, 409, 413, 415, 422, 503, 507)},
+    openapi_extra=frames_body(FramesExportParameters),
+)
+async def export_search_by_frames(request: Request, caller: ReadKey, service: ServiceDep) -> Response:
+    """Rank the gallery against frames sent along and send the ranking as a file; nothing is stored.
+
+    Options come as form fields beside `frames`, or in the query string. The sheet shows the frames that were sent.
+    """
+    began = time.perf_counter()
+    # Until the file begins: what follows of a table needs the frames no more.
+    async with service.admission:
+        frames, given = await read_frames_query(request, service.settings, FramesExportParameters)
+        _check_size(given, service.settings, "k")
+        asked = await service.search.prepare.frames(frames, given.options(given.sighting()))
+
+        async def sheet(answer: Answer) -> bytes:
+            seen = given.query_camera_id, given.query_started_at, given.query_ended_at
+            return await service.sheets.by_frames(frames, *seen, given.gallery, answer)
+
+        return await _file(service, given, asked, sheet, began)
+
+
+@router.post(
+    "/examples/export",
+    operation_id="exportSearchByExamples",
+    response_class=Response,
+    responses={**_FILE, **problems(401, 403, 404, 409, 413, 415, 422, 503)},
+    openapi_extra=json_body(ExamplesExportParameters),
+)
+async def export_search_by_examples(request: Request, caller: ReadKey, service: ServiceDep) -> Response:
+    """Rank the gallery against several tracklets, and against others, and send the ranking as a file.
+
+    The sheet shows the first frames of the first positive examples.
+    """
+    began = time.perf_counter()
+    given = await read_json(request, ExamplesExportParameters)
+    _check_size(given, service.settings, "body.k")
+    asked = await service.search.prepare.examples(given.positive, given.negative, given.combine, given.options())
+
+    async def sheet(answer: Answer) -> bytes:
+        examples = given.positive, given.negative, given.combine
+        return await service.sheets.by_examples(*examples, given.gallery, answer)
+
+    return await _file(service, given, asked, sheet, began)
+
+
+def _check_size(asked: FileParameters, settings: Settings, location: str) -> None:
     limit, name = settings.max_export_places, "TFCLIP_MAX_EXPORT_PLACES"
     if asked.format == "png":
         limit, name = settings.max_sheet_places, "TFCLIP_MAX_SHEET_PLACES"
     if asked.k > limit:
         message = f"must not be larger than {limit} ({name})"
-        raise InvalidRequest(f"query.k {message}.", [FieldError("query.k", message)])
+        raise InvalidRequest(f"{location} {message}.", [FieldError(location, message)])
+
+
+async def _file(
+    service: Service,
+    given: FileParameters,
+    asked: Prepared,
+    sheet: Callable[[Answer], Awaitable[bytes]],
+    began: float,
+    query_id: uuid.UUID | None = None,
+) -> Response:
+    """The answer: a sheet as a whole, a table or a document as they are computed.
+
+    Args:
+        sheet: draws the sheet of an answer.
+        began: when the request did, by `time.perf_counter`.
+    """
+    pages = service.search.pages(asked, given.k)
+    # What can be refused is refused here, before the answer begins.
+    first = await anext(pages)
+    name = "search" if query_id is None else f"search-{query_id}"
+    headers = {"Content-Disposition": f'attachment; filename="{name}.{given.format}"'}
+    if given.format == "png":
+        return Response(await sheet(first), media_type=_TYPES["png"], headers=headers)
+    ranking = Ranking.of(first, given.gallery, query_id, (time.perf_counter() - began) * 1000)
+    parts = _csv(first, pages) if given.format == "csv" else _json(ranking, first, pages)
+    return StreamingResponse(parts, media_type=_TYPES[given.format], headers=headers)
 
 
 async def _csv(first: Answer, pages: AsyncIterator[Answer]) -> AsyncIterator[bytes]:

@@ -14,7 +14,7 @@ KEEP = object()
 class SearchOptions:
     """Which rows a search may rank, and how many it answers; None leaves the service's default.
 
-    What begins with `query_` says where and when frames were seen that are not stored: for `search_frames` only.
+    What begins with `query_` says where and when frames were seen that are not stored: for searches by frames only.
     """
 
     k: int | None = None
@@ -58,6 +58,19 @@ class SearchOptions:
         """Return those that are given as members of a JSON body."""
         given = {option.name: getattr(self, option.name) for option in fields(self)}
         return {name: _as_json(value) for name, value in given.items() if value is not None and value != ()}
+
+
+def examples_document(
+    positive: Sequence[str],
+    negative: Sequence[str],
+    options: SearchOptions | None,
+    combine: Literal["mean", "max"] | None,
+) -> dict[str, Any]:
+    """Return the JSON body of a search by examples."""
+    given: dict[str, Any] = {"positive": list(positive), "negative": list(negative)}
+    if combine is not None:
+        given["combine"] = combine
+    return given | (options or SearchOptions()).document()
 
 
 def _as_text(value: object) -> str:

@@ -90,10 +90,21 @@ def list_calibrations(
     print_list(found, as_json, ("id", "state", "tracklets", "match", "possible", "made by", "made"), row)
 
 
-def show(gallery: Gallery = None, url: Url = LOCAL_URL, api_key: ApiKey = None, as_json: AsJson = False) -> None:
-    """Show the calibration that a gallery's answers are judged by."""
+def show(
+    calibration: Annotated[
+        str | None,
+        typer.Argument(metavar="[ID]", help="Such as an answer names.", show_default="the one in force"),
+    ] = None,
+    gallery: Gallery = None,
+    url: Url = LOCAL_URL,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a calibration, or the one that a gallery's answers are judged by."""
+    if calibration is not None and gallery is not None:
+        raise typer.BadParameter("an ID says which gallery already", param_hint="--gallery")
     with service_at(url, api_key) as client:
-        made = client.calibration(gallery)
+        made = client.calibration(gallery) if calibration is None else client.get_calibration(calibration)
     if made is None:
         raise CommandError(f"gallery {gallery or 'default'} is not calibrated; tfclip calibrate does it")
     _print(made, as_json)

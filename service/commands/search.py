@@ -8,6 +8,7 @@ import typer
 from model.caution import caution
 from model.cli import CommandError, print_json
 from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Gallery, Url, parse_labels, parse_time, service_at
+from service.commands.sides import read_side
 from service.commands.tables import moment, print_table
 
 if TYPE_CHECKING:
@@ -25,7 +26,9 @@ def register(app: typer.Typer) -> None:
 def search(
     query: Annotated[
         list[str],
-        typer.Argument(metavar="ID...", help="The stored tracklet to look for elsewhere; several of one person."),
+        typer.Argument(
+            metavar="ID...", help="The tracklet to look for elsewhere; several of one person; or a folder of frames."
+        ),
     ],
     k: Annotated[int, typer.Option("-k", min=1, help="How many results: up to 1000, more with --export.")] = 20,
     gallery: Gallery = None,
@@ -54,6 +57,11 @@ def search(
     negative: Annotated[
         list[str] | None, typer.Option(metavar="ID", help="A tracklet of somebody else; repeat for more.")
     ] = None,
+    query_camera: Annotated[str | None, typer.Option(help="Which camera saw the frames of the folder.")] = None,
+    query_started_at: Annotated[
+        str | None, typer.Option(help="When the first of these frames was seen: ISO 8601; UTC without an offset.")
+    ] = None,
+    query_ended_at: Annotated[str | None, typer.Option(help="When the last of them was.")] = None,
     combine: Annotated[
         Combine, typer.Option(help="Several tracklets: similarity to their mean, or to the most similar one.")
     ] = "mean",
@@ -73,12 +81,9 @@ def search(
     api_key: ApiKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """Rank a gallery against a stored tracklet, or several, which are never in their own ranking."""
+    """Rank a gallery against a stored tracklet, or several, which are never in their own ranking, or against frames."""
     from service.client import SearchOptions
 
-    several = len(query) > 1 or bool(negative)
-    if export is not None and several:
-        raise typer.BadParameter("one ID and no --negative with --export", param_hint="ID")
     kind = _kind(export) if export is not None else None
     options = SearchOptions(
         k=k,
@@ -100,24 +105,48 @@ def search(
         expand=expand,
         group_by="identity" if by_identity else None,
         cursor=cursor,
+        query_camera_id=query_camera,
+        query_started_at=parse_time(query_started_at),
+        query_ended_at=parse_time(query_ended_at),
     )
+    ids, frames = _asked(query, negative or [], query_camera or query_started_at or query_ended_at)
     with service_at(url, api_key) as client:
         if export is not None and kind is not None:
-            content = client.export_search(query[0], kind, options)
+            if frames:
+                content = client.export_search_frames(frames, kind, options)
+            elif len(ids) > 1 or negative:
+                content = client.export_search_examples(ids, kind, negative or (), options, combine=combine)
+            else:
+                content = client.export_search(ids[0], kind, options)
             _write(export, content)
             if as_json:
                 print_json({"file": str(export), "bytes": len(content)})
             else:
                 typer.echo(f"wrote {export}, {len(content)} bytes")
             return
-        if several:
-            ranking = client.search_examples(query, negative or (), options, combine=combine)
+        if frames:
+            ranking = client.search_frames(frames, options)
+        elif len(ids) > 1 or negative:
+            ranking = client.search_examples(ids, negative or (), options, combine=combine)
         else:
-            ranking = client.search(query[0], options)
+            ranking = client.search(ids[0], options)
     if as_json:
         print_json(ranking.model_dump(mode="json"))
     else:
         _show(ranking)
+
+
+def _asked(query: list[str], negative: list[str], sighting: str | None) -> tuple[list[str], list[bytes]]:
+    """The ids, or the frames of a folder, which stands alone."""
+    sides = [read_side(one) for one in query]
+    ids = [side for side in sides if isinstance(side, str)]
+    if len(ids) < len(sides) and (len(sides) > 1 or negative):
+        raise typer.BadParameter("a folder of frames stands alone, without ids and --negative", param_hint="ID")
+    if ids and sighting:
+        raise typer.BadParameter(
+            "only with a folder of frames; stored tracklets have theirs", param_hint="--query-camera"
+        )
+    return ids, [frame for side in sides if not isinstance(side, str) for frame in side]
 
 
 def _kind(file: Path) -> ExportFormat:

@@ -1,13 +1,12 @@
 """`tfclip verify`: are these two the same person?"""
 
-import uuid
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from model.cli import CommandError, print_json
+from model.cli import print_json
 from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Gallery, Url, service_at
+from service.commands.sides import read_side
 
 Side = Annotated[str, typer.Argument(help="The id of a stored tracklet, or a folder of frames in order of time.")]
 
@@ -26,7 +25,7 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Compare two tracklets: stored ones by their ids, others by folders of frames, which are not stored."""
-    sides = [_read(one), _read(other)]
+    sides = [read_side(one), read_side(other)]
     # A tracklet may stand first or second; the service takes the frames first.
     first, second = sorted(sides, key=lambda side: isinstance(side, str))
     with service_at(url, api_key) as client:
@@ -40,18 +39,3 @@ def verify(
         chance = "" if compared.probability is None else f"probability {compared.probability:.4f}, "
         model = f"model {compared.model_id[:12]}, generation {compared.generation}"
         typer.echo(f"score {compared.score:.4f}, {chance}{model}")
-
-
-def _read(side: str) -> str | list[bytes]:
-    """The id as it is, or the files of the folder by name."""
-    try:
-        return str(uuid.UUID(side))
-    except ValueError:
-        folder = Path(side)
-    try:
-        frames = [path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()]
-    except OSError as error:
-        raise CommandError(f"{side}: neither an id nor a folder that can be read: {error.strerror}") from error
-    if not frames:
-        raise CommandError(f"{side}: there is no frame in this folder")
-    return frames

@@ -10,12 +10,13 @@ from typing import TypeVar
 import torch
 
 from service.calibration.answers import Decision, Judge, judged
-from service.errors import FieldError, InvalidRequest, NotFound
+from service.errors import FieldError, InvalidRequest
 from service.gallery import continuing
-from service.gallery.filters import Filters, Sighting
+from service.gallery.filters import Filters
 from service.gallery.galleries import Galleries
 from service.gallery.options import SearchOptions
-from service.gallery.queries import Combine, Queries, combined
+from service.gallery.preparing import Prepared, Preparing
+from service.gallery.queries import Queries
 from service.gallery.questions import Hit, Question
 from service.gallery.reranking import DEFAULT_TOP, Reranked, RerankedHit, RerankOptions, rerank
 from service.gallery.served import Loaded
@@ -67,7 +68,7 @@ class Answer:
 
 
 class Search:
-    """Answers questions against galleries.
+    """Answers questions against galleries: `prepare` makes one ready, `answer` or `pages` asks it.
 
     Args:
         rerank_limit: rows that may be re-ranked.
@@ -77,6 +78,7 @@ class Search:
         self, database: Database, galleries: Galleries, describer: UploadDescriber, metrics: Metrics, rerank_limit: int
     ) -> None:
         self.queries = Queries(galleries, describer)
+        self.prepare = Preparing(galleries, self.queries)
         self._database = database
         self._galleries = galleries
         self._metrics = metrics
@@ -92,82 +94,34 @@ class Search:
         """Stop the threads that re-rank."""
         self._threads.shutdown(wait=True)
 
-    async def by_tracklet(self, query_id: uuid.UUID, options: SearchOptions) -> Answer:
-        """Rank the gallery against one of its tracklets, which is never in its own answer.
+    async def answer(self, asked: Prepared) -> Answer:
+        """Rank the gallery by a question that `prepare` made ready.
 
         Raises:
-            NotFound: no such gallery, or it has no such tracklet.
-            InvalidRequest, CursorExpired, IndexNotReady, DatabaseUnavailable.
+            InvalidRequest, CursorExpired, DatabaseUnavailable.
         """
-        loaded, question, camera = await self._about_tracklet(query_id, options)
-        return await self._answer(loaded, question, options, camera)
+        answer = await self._unjudged(asked.loaded, asked.question, asked.options)
+        if not asked.judged:
+            return answer
+        return judged(answer, self._galleries.calibrations, asked.loaded, asked.camera, asked.options)
 
-    async def by_frames(self, contents: Sequence[bytes], options: SearchOptions) -> Answer:
-        """Rank the gallery against a tracklet that is not stored.
+    async def pages(self, asked: Prepared, places: int) -> AsyncIterator[Answer]:
+        """Up to `places` of the ranking, page by page, all of the index that gave the first.
 
         Raises:
-            NotFound: no such gallery.
-            InvalidFrame, QueueFull, ModelConflict.
-            InvalidRequest, CursorExpired, IndexNotReady, DatabaseUnavailable.
+            As `answer`, before the first page.
         """
-        await self._galleries.current(options.gallery)
-        sighting = options.query_sighting or Sighting(None)
-        # Before the frames are embedded: that is the dear part.
-        options.filters([sighting], self._galleries.rules(options.gallery))
-        loaded, vector, made_of = await self.queries.of_frames(options.gallery, contents, options.cursor is not None)
-        filters = options.filters([sighting], self._galleries.rules(options.gallery))
-        question = Question(vector, options.k, filters, made_of=made_of)
-        return await self._answer(loaded, question, options, sighting.camera)
-
-    async def by_examples(
-        self, positive: Sequence[uuid.UUID], negative: Sequence[uuid.UUID], combine: Combine, options: SearchOptions
-    ) -> Answer:
-        """Rank the gallery against several of its tracklets, none of which is in the answer; see `combined`.
-
-        Raises:
-            NotFound: no such gallery, or it lacks one of them.
-            InvalidRequest, CursorExpired, IndexNotReady, DatabaseUnavailable.
-        """
-        examples = [*positive, *negative]
-        loaded, vectors = await self.queries.stored(options.gallery, examples)
-        query = combined(vectors[: len(positive)], vectors[len(positive) :], combine)
-        seen = [one for example in positive if (one := loaded.index.sighting(example)) is not None]
-        filters = options.filters(seen, self._galleries.rules(options.gallery))
-        question = Question(query, options.k, filters, without=frozenset(examples))
-        if len(examples) > 1:
-            # What a score means was learned of single tracklets.
-            return await self._unjudged(loaded, question, options)
-        return await self._answer(loaded, question, options, loaded.index.camera(examples[0]))
-
-    async def pages(self, query_id: uuid.UUID, options: SearchOptions, places: int) -> AsyncIterator[Answer]:
-        """Up to `places` of the ranking by a tracklet, page by page, all of the index that gave the first.
-
-        Raises:
-            As `by_tracklet`, before the first page.
-        """
-        loaded, question, camera = await self._about_tracklet(query_id, options)
+        options = asked.options
         # A re-ranked answer is one page.
         page = PAGE_PLACES if options.rerank is None else places
         while True:
             options = replace(options, k=min(page, places))
-            answer = await self._answer(loaded, question, options, camera)
+            answer = await self.answer(replace(asked, options=options))
             yield answer
             places -= len(answer.results)
             if answer.next_cursor is None or places <= 0:
                 return
             options = replace(options, cursor=answer.next_cursor)
-
-    async def _about_tracklet(self, query_id: uuid.UUID, options: SearchOptions) -> tuple[Loaded, Question, str | None]:
-        loaded = await self._galleries.current_with(options.gallery, query_id)
-        vector, sighting = loaded.index.vector(query_id), loaded.index.sighting(query_id)
-        if vector is None or sighting is None:
-            raise NotFound(f"Gallery {options.gallery} has no tracklet {query_id}.")
-        filters = options.filters([sighting], self._galleries.rules(options.gallery))
-        return loaded, Question(vector, options.k, filters, query_id), sighting.camera
-
-    async def _answer(self, loaded: Loaded, question: Question, options: SearchOptions, camera: str | None) -> Answer:
-        answer = await self._unjudged(loaded, question, options)
-        return judged(answer, self._galleries.calibrations, loaded, camera, options)
 
     async def _unjudged(self, loaded: Loaded, question: Question, options: SearchOptions) -> Answer:
         if options.rerank is not None:

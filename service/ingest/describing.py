@@ -9,11 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model.purity import find_purity
 from service.embedding.batcher import TrackletDescriptors
 from service.embedding.models import Models
 from service.errors import ModelConflict
-from service.evidence.purity import rounded_purity
+from service.evidence.purity import purity_of
 from service.ingest.arriving import Upload
 from service.ingest.frames import Frames, check_frames, prepare_frames
 from service.ingest.images import ImageLimits
@@ -23,14 +22,14 @@ from service.store.galleries import Gallery
 
 @dataclass(frozen=True)
 class Described:
-    """The frames of an upload, and what models make of them: a descriptor of each model, (D,) float32, and purity.
+    """The frames of an upload, and what models make of them: of each a descriptor, (D,) float32, and a purity.
 
     At most `frame_cap` frames were embedded.
     """
 
     frames: Frames
     vectors: dict[str, NDArray[np.float32]]
-    purity: float | None
+    purities: dict[str, float | None]
     frame_cap: int
 
 
@@ -104,21 +103,21 @@ class UploadDescriber:
         cap = gallery.frame_cap or self._frame_cap
         if upload.descriptor is None:
             frames, found = await self._describe(contents, gallery.model_id, gallery.frame_cap)
-            purity = await self._purity(found.frames[: frames.embedded])
-            return Described(frames, {gallery.model_id: found.descriptor}, purity, cap)
+            purity = await _purity(frames, found)
+            return Described(frames, {gallery.model_id: found.descriptor}, {gallery.model_id: purity}, cap)
         vector = upload.descriptor.vector_for(gallery)
         frames = await asyncio.get_running_loop().run_in_executor(
             self._threads, check_frames, contents, self._limits, upload.digest(contents)
         )
-        return Described(frames, {gallery.model_id: vector}, None, cap)
+        return Described(frames, {gallery.model_id: vector}, {}, cap)
 
     async def describe_by_another(
         self, contents: Sequence[bytes], gallery: Gallery, model_id: str, frame_cap: int
-    ) -> NDArray[np.float32]:
+    ) -> tuple[NDArray[np.float32], float | None]:
         """Describe an upload by one more model: that of a generation that is joining, or has begun to serve since.
 
         Returns:
-            The descriptor: (D,) float32, not normalised.
+            The descriptor, (D,) float32, not normalised, and the purity.
 
         Raises:
             ModelConflict: it has no frames, or this service cannot load the model.
@@ -131,16 +130,16 @@ class UploadDescriber:
             )
         try:
             # Frames are prepared anew: models differ in how.
-            _, vector = await self.describe(contents, model_id, frame_cap)
+            frames, found = await self._describe(contents, model_id, frame_cap)
         except ModelConflict as error:
             raise ModelConflict(
                 f"Gallery {gallery.name} is moving to model {model_id}, which this service cannot load, so nothing was "
                 f"stored. {error} Or cancel the job that moves the gallery, and send the tracklet again."
             ) from error
-        return vector
+        return found.descriptor, await _purity(frames, found)
 
-    async def _purity(self, frames: NDArray[np.float32]) -> float | None:
-        """How far the frames are of one person, (N, D) their descriptors; None: too few to tell."""
-        # Microseconds for a few frames and milliseconds for many, which would be the event loop's.
-        judged = await asyncio.to_thread(find_purity, frames)
-        return None if judged is None else rounded_purity(judged)
+
+async def _purity(frames: Frames, found: TrackletDescriptors) -> float | None:
+    """How far the frames are of one person; None: too few to tell."""
+    # Microseconds for a few frames and milliseconds for many, which would be the event loop's.
+    return await asyncio.to_thread(purity_of, found.frames[: frames.embedded])

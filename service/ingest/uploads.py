@@ -79,9 +79,8 @@ class Uploads:
             if upload.descriptor is not None:
                 upload.descriptor.vector_for(gallery)
             for missing in gallery.models - described.vectors.keys():
-                described.vectors[missing] = await self._describer.describe_by_another(
-                    contents, gallery, missing, described.frame_cap
-                )
+                found = await self._describer.describe_by_another(contents, gallery, missing, described.frame_cap)
+                described.vectors[missing], described.purities[missing] = found
             try:
                 return await self._store(upload, contents, gallery, identifier, described)
             except GalleryMoved:
@@ -110,7 +109,7 @@ class Uploads:
             descriptors={model_id: described.vectors[model_id].astype("<f4").tobytes() for model_id in gallery.models},
             frame_cap=described.frame_cap,
             given=None if upload.descriptor is None else upload.descriptor.model_id,
-            purity=described.purity,
+            purities=described.purities,
             uploaded_by=upload.uploaded_by,
             key_id=upload.owner.key_id,
         )
@@ -125,7 +124,7 @@ class Uploads:
             return existing, gallery.model_id, existing.id == identifier
         with self._metrics.stage("index"):
             await self._galleries.catch_up(gallery.name, change)
-        return new.as_stored(gallery.name, identity, created_at), gallery.model_id, True
+        return new.as_stored(gallery.name, gallery.model_id, identity, created_at), gallery.model_id, True
 
     async def delete(self, tracklet_id: uuid.UUID, done_by: str) -> None:
         """Delete a tracklet: row, descriptor, index entry, and the files that no other tracklet shares.

@@ -117,7 +117,8 @@ class Repairs:
                 if not await store.lock_tracklet(connection, tracklet_id):
                     continue
                 content, frame_cap = vector.astype("<f4").tobytes(), self._describer.frame_cap(gallery)
-                await store.replace_descriptor(connection, tracklet_id, report.model_id, content, frame_cap)
+                purity = found.purities[tracklet_id]
+                await store.replace_descriptor(connection, tracklet_id, report.model_id, content, frame_cap, purity)
                 await change_store.record(connection, gallery.id, "deleted", tracklet_id)
                 change = (await change_store.record(connection, gallery.id, "added", tracklet_id)).number
             await self._galleries.catch_up(gallery.name, change)

@@ -25,6 +25,7 @@ from model.tfclip import mean_of_clips
 from service.embedding.backend import EmbeddingBackend
 from service.embedding.models import Models
 from service.errors import InvalidFrame, NotFound
+from service.evidence.purity import purity_of
 from service.ingest.frames import cut_clips
 from service.ingest.images import ImageLimits, decode_frame
 from service.jobs.running import RunningJob
@@ -73,9 +74,13 @@ class Filled:
 
 @dataclass(frozen=True)
 class Described:
-    """Descriptors by tracklet, (D,) float32, not normalised; tracklets that are not stored any more are in neither."""
+    """Descriptors by tracklet, (D,) float32, not normalised; tracklets that are not stored any more are in neither.
+
+    `purities` are those of the described tracklets; None where their frames are too few to say.
+    """
 
     vectors: dict[uuid.UUID, NDArray[np.float32]]
+    purities: dict[uuid.UUID, float | None]
     failed: tuple[FramesLost, ...]
 
 
@@ -161,10 +166,13 @@ class Describer:
                 stored = await store.frame_digests(connection, [loss.tracklet_id for loss in failed])
             failed = [loss for loss in failed if loss.tracklet_id in stored]
         vectors: dict[uuid.UUID, NDArray[np.float32]] = {}
+        purities: dict[uuid.UUID, float | None] = {}
         if clips:
+            counts = {one: min(len(digests[one]), caps[one]) for one in clips}
             async with self._turn(), self._computing:
-                vectors = await loop.run_in_executor(self._threads, _embed, backend, clips, self._cores)
-        return Described(vectors, tuple(failed))
+                embedding = loop.run_in_executor(self._threads, _embed, backend, clips, counts, self._cores)
+                vectors, purities = await embedding
+        return Described(vectors, purities, tuple(failed))
 
     async def fill(self, running: RunningJob, gallery: Gallery, model_id: str) -> Filled:
         """Describe and store every tracklet that lacks a descriptor of the model now; `running.done` counts them.
@@ -187,7 +195,8 @@ class Describer:
                 ids = [waiting.popleft() for _ in range(min(TRACKLETS_AT_ONCE, len(waiting)))]
                 found = await self.describe_many(gallery, ids, model_id)
                 async with self._database.transaction() as connection:
-                    await store.add(connection, model_id, as_stored(found), self.frame_cap(gallery))
+                    cap = self.frame_cap(gallery)
+                    await store.add(connection, model_id, as_stored(found), cap, found.purities)
                 described += len(found.vectors)
                 failed.extend(found.failed)
                 running.done += len(ids)
@@ -280,12 +289,18 @@ def as_stored(described: Described) -> dict[uuid.UUID, bytes]:
 
 
 def _embed(
-    backend: EmbeddingBackend, clips: dict[uuid.UUID, Tensor], at_once: int
-) -> dict[uuid.UUID, NDArray[np.float32]]:
+    backend: EmbeddingBackend, clips: dict[uuid.UUID, Tensor], frames: Mapping[uuid.UUID, int], at_once: int
+) -> tuple[dict[uuid.UUID, NDArray[np.float32]], dict[uuid.UUID, float | None]]:
+    """Descriptor and purity of each tracklet; `frames` of its clips are its own, what follows fills the last clip."""
     together = torch.cat(list(clips.values()))
-    features = torch.cat([backend.embed(batch, at_once) for batch in torch.split(together, backend.batch)])
-    counts = torch.tensor([len(some) for some in clips.values()])
-    return dict(zip(clips, mean_of_clips(features, counts).numpy(), strict=True))
+    found = [backend.embed_frames(batch, at_once) for batch in torch.split(together, backend.batch)]
+    counts = [len(some) for some in clips.values()]
+    vectors = mean_of_clips(torch.cat([some.clips for some in found]), torch.tensor(counts)).numpy()
+    of_frames = torch.split(torch.cat([some.frames for some in found]), counts)
+    purities = {
+        one: purity_of(some.flatten(0, 1)[: frames[one]].numpy()) for one, some in zip(clips, of_frames, strict=True)
+    }
+    return dict(zip(clips, vectors, strict=True)), purities
 
 
 def _give_way() -> None:

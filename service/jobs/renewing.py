@@ -34,12 +34,14 @@ async def renew(
         if not page:
             return renewed
         last = page[-1]
-        vectors = as_stored(await describer.describe_many(gallery, page, model_id))
+        found = await describer.describe_many(gallery, page, model_id)
+        vectors = as_stored(found)
         change = 0
         async with database.transaction() as connection:
             there = [one for one in sorted(vectors) if await integrity_store.lock_tracklet(connection, one)]
             for one in there:
-                await integrity_store.replace_descriptor(connection, one, model_id, vectors[one], frame_cap)
+                purity = found.purities[one]
+                await integrity_store.replace_descriptor(connection, one, model_id, vectors[one], frame_cap, purity)
             for one in there:
                 await change_store.record(connection, gallery.id, "deleted", one)
                 change = (await change_store.record(connection, gallery.id, "added", one)).number

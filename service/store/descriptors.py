@@ -11,9 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.store.tables import DescriptorRow, FrameRow, TrackletRow
 
 _ADD = text("""
-    INSERT INTO descriptors (tracklet_id, model_id, vector, frames)
-    SELECT tracklets.id, :model_id, given.vector, LEAST(tracklets.frame_count, CAST(:frame_cap AS int))
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:vectors AS bytea[])) AS given (id, vector)
+    INSERT INTO descriptors (tracklet_id, model_id, vector, frames, purity)
+    SELECT tracklets.id, :model_id, given.vector, LEAST(tracklets.frame_count, CAST(:frame_cap AS int)), given.purity
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:vectors AS bytea[]), CAST(:purities AS real[]))
+        AS given (id, vector, purity)
     JOIN tracklets ON tracklets.id = given.id
     FOR KEY SHARE OF tracklets SKIP LOCKED
     ON CONFLICT DO NOTHING
@@ -58,16 +59,21 @@ async def without_frames(connection: AsyncConnection, gallery_id: int, model_id:
 
 
 async def add(
-    connection: AsyncConnection, model_id: str, vectors: Mapping[uuid.UUID, bytes], frame_cap: int | None = None
+    connection: AsyncConnection,
+    model_id: str,
+    vectors: Mapping[uuid.UUID, bytes],
+    frame_cap: int | None = None,
+    purities: Mapping[uuid.UUID, float | None] | None = None,
 ) -> None:
     """Keep descriptors (float32 little endian) of those of the tracklets that are stored; one that is there stays.
 
-    They are of at most `frame_cap` frames of a tracklet; None: of all.
+    They are of at most `frame_cap` frames of a tracklet; None: of all. `purities` are of the same frames.
 
     A tracklet that somebody is deleting at this moment is passed over and not waited for.
     """
     values: dict[str, Any] = {"model_id": model_id, "frame_cap": frame_cap}
     values |= {"ids": [str(key) for key in vectors], "vectors": list(vectors.values())}
+    values["purities"] = [(purities or {}).get(key) for key in vectors]
     await connection.execute(_ADD, values)
 
 

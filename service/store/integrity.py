@@ -10,10 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.store.tables import DescriptorRow, FrameRow, TrackletRow
 
 _REPLACE = text("""
-    INSERT INTO descriptors (tracklet_id, model_id, vector, frames)
-    SELECT id, :model_id, :vector, LEAST(frame_count, :frame_cap) FROM tracklets WHERE id = :tracklet_id
+    INSERT INTO descriptors (tracklet_id, model_id, vector, frames, purity)
+    SELECT id, :model_id, :vector, LEAST(frame_count, :frame_cap), CAST(:purity AS real)
+    FROM tracklets WHERE id = :tracklet_id
     ON CONFLICT (tracklet_id, model_id) DO UPDATE
-    SET vector = EXCLUDED.vector, frames = EXCLUDED.frames, given = false
+    SET vector = EXCLUDED.vector, frames = EXCLUDED.frames, purity = EXCLUDED.purity, given = false
 """)
 
 
@@ -112,8 +113,13 @@ async def lock_tracklet(connection: AsyncConnection, tracklet_id: uuid.UUID) -> 
 
 
 async def replace_descriptor(
-    connection: AsyncConnection, tracklet_id: uuid.UUID, model_id: str, vector: bytes, frame_cap: int
+    connection: AsyncConnection,
+    tracklet_id: uuid.UUID,
+    model_id: str,
+    vector: bytes,
+    frame_cap: int,
+    purity: float | None,
 ) -> None:
     """Put a descriptor, of at most `frame_cap` frames, in the place of the one that is there, if there is one."""
     values = {"tracklet_id": tracklet_id, "model_id": model_id, "vector": vector, "frame_cap": frame_cap}
-    await connection.execute(_REPLACE, values)
+    await connection.execute(_REPLACE, values | {"purity": purity})

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -19,10 +19,10 @@ from service.store.tracklets import FrameRecord, StoredTracklet
 
 @dataclass(frozen=True)
 class NewTracklet:
-    """A tracklet about to be stored; `descriptors`, float32 little endian, are by the id of their model.
+    """A tracklet about to be stored; `descriptors`, float32 little endian, and `purities` are by the id of their model.
 
-    They are of `frame_cap` of its frames, or of all. The one of the model `given` came with the tracklet, if there is
-    one; only then it may have no frames.
+    They are of `frame_cap` of its frames, or of all. The descriptor of the model `given` came with the tracklet, if
+    there is one; only then it may have no frames.
     """
 
     id: uuid.UUID
@@ -37,12 +37,12 @@ class NewTracklet:
     descriptors: Mapping[str, bytes]
     frame_cap: int = 1
     given: str | None = None
-    purity: float | None = None
+    purities: Mapping[str, float | None] = field(default_factory=dict)
     uploaded_by: str = "anyone"
     key_id: uuid.UUID | None = None
 
-    def as_stored(self, gallery: str, identity: str | None, created_at: datetime) -> StoredTracklet:
-        """The same, once it is committed under the name that its identity has."""
+    def as_stored(self, gallery: str, model_id: str, identity: str | None, created_at: datetime) -> StoredTracklet:
+        """The same, once it is committed under the name that its identity has, to a gallery that is on this model."""
         return StoredTracklet(
             id=self.id,
             gallery=gallery,
@@ -55,7 +55,7 @@ class NewTracklet:
             frame_count=len(self.frames),
             created_at=created_at,
             frames_digest=self.frames_digest,
-            purity=self.purity,
+            purity=self.purities.get(model_id),
         )
 
 
@@ -91,7 +91,6 @@ async def store(
             ended_at=tracklet.ended_at,
             labels=tracklet.labels,
             frame_count=len(tracklet.frames),
-            purity=tracklet.purity,
             key_id=tracklet.key_id,
         )
         .returning(TrackletRow.created_at)
@@ -123,6 +122,7 @@ async def store(
                 "vector": vector,
                 "frames": min(len(tracklet.frames), tracklet.frame_cap),
                 "given": model_id == tracklet.given,
+                "purity": tracklet.purities.get(model_id),
             }
             for model_id, vector in tracklet.descriptors.items()
         ],

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, any_, bindparam, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, any_, bindparam, null, select, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.store.tables import CameraRow, FrameRow, GalleryRow, TrackletRow
+from service.store.tables import CameraRow, DescriptorRow, FrameRow, GalleryRow, GenerationRow, TrackletRow
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class FrameRecord:
 
 @dataclass(frozen=True)
 class StoredTracklet:
-    """A tracklet as the database has it."""
+    """A tracklet as the database has it; `purity` is of the model that serves its gallery."""
 
     id: uuid.UUID
     gallery: str
@@ -43,28 +43,41 @@ class StoredTracklet:
     version: int = 1
 
 
-_TRACKLET = (
-    select(
-        TrackletRow.id,
-        GalleryRow.name,
-        CameraRow.name,
-        TrackletRow.external_id,
-        TrackletRow.identity,
-        TrackletRow.started_at,
-        TrackletRow.ended_at,
-        TrackletRow.labels,
-        TrackletRow.frame_count,
-        TrackletRow.created_at,
-        TrackletRow.frames_digest,
-        TrackletRow.purity,
-        TrackletRow.version,
+def _tracklets(purity: ColumnElement[Any]) -> Select[Any]:
+    return (
+        select(
+            TrackletRow.id,
+            GalleryRow.name,
+            CameraRow.name,
+            TrackletRow.external_id,
+            TrackletRow.identity,
+            TrackletRow.started_at,
+            TrackletRow.ended_at,
+            TrackletRow.labels,
+            TrackletRow.frame_count,
+            TrackletRow.created_at,
+            TrackletRow.frames_digest,
+            purity,
+            TrackletRow.version,
+        )
+        # What is in a gallery that is being deleted is not there any more, for whoever asks.
+        .join(GalleryRow, and_(GalleryRow.id == TrackletRow.gallery_id, ~GalleryRow.deleting))
+        .join(CameraRow, CameraRow.id == TrackletRow.camera_id)
     )
-    # What is in a gallery that is being deleted is not there any more, for whoever asks.
-    .join(GalleryRow, and_(GalleryRow.id == TrackletRow.gallery_id, ~GalleryRow.deleting))
-    .join(CameraRow, CameraRow.id == TrackletRow.camera_id)
+
+
+_TRACKLET = (
+    _tracklets(DescriptorRow.purity.expression)
+    .outerjoin(
+        GenerationRow, and_(GenerationRow.gallery_id == GalleryRow.id, GenerationRow.number == GalleryRow.generation)
+    )
+    .outerjoin(
+        DescriptorRow,
+        and_(DescriptorRow.tracklet_id == TrackletRow.id, DescriptorRow.model_id == GenerationRow.model_id),
+    )
 )
 # Built once and of one shape for any number of ids: every search asks it, and building it would cost as much again.
-_MANY = _TRACKLET.where(TrackletRow.id == any_(bindparam("ids", type_=ARRAY(UUID(as_uuid=True)))))
+_MANY = _tracklets(null()).where(TrackletRow.id == any_(bindparam("ids", type_=ARRAY(UUID(as_uuid=True)))))
 
 
 async def find(connection: AsyncConnection, tracklet_id: uuid.UUID) -> StoredTracklet | None:
@@ -74,7 +87,7 @@ async def find(connection: AsyncConnection, tracklet_id: uuid.UUID) -> StoredTra
 
 
 async def find_many(connection: AsyncConnection, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, StoredTracklet]:
-    """Those of the tracklets that are stored, by id."""
+    """Those of the tracklets that are stored, by id, without their purity, which no ranking shows."""
     rows = await connection.execute(_MANY, {"ids": list(ids)})
     return {row.id: StoredTracklet(*row) for row in rows}
 

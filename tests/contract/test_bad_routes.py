@@ -27,7 +27,8 @@ METHODS = {
     "/cameras/default/none": {"PUT", "DELETE"},
     "/search/examples": {"POST"},
     "/search/batch": {"POST"},
-    "/search/export": {"GET"},
+    "/search/export": {"GET", "POST"},
+    "/search/examples/export": {"POST"},
     "/verify": {"POST"},
     "/identities": {"GET", "POST"},
     # An identity's path matches too.
@@ -54,6 +55,7 @@ METHODS = {
     "/admin/calibrations": {"POST"},
     f"/admin/calibrations/{ID}": {"DELETE"},
     "/calibrations": {"GET"},
+    f"/calibrations/{ID}": {"GET"},
     "/jobs": {"GET"},
     f"/jobs/{ID}": {"GET", "DELETE"},
     "/livez": {"GET"},

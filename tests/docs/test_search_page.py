@@ -1,7 +1,10 @@
 """The examples of the page about searching run as they stand."""
 
 import csv
+import json
 from pathlib import Path
+
+from PIL import Image
 
 from model.data.scene import write_scene
 from tests.docs.pages import ROOT, blocks
@@ -18,3 +21,10 @@ def test_the_examples_of_the_search_page_run(running_service: RunningService, tm
     assert '"code":"not_found"' in output
     assert len(list(csv.reader((tmp_path / "ranking.csv").read_text().splitlines()))) == 8
     assert (tmp_path / "ranking.png").read_bytes().startswith(b"\x89PNG")
+    assert len(json.loads((tmp_path / "by_frames.json").read_text())["results"]) == 5
+    # Eight tracklets, less three examples, and the header.
+    assert len((tmp_path / "by_examples.csv").read_text().splitlines()) == 6
+    for name in ("by_frames.png", "by_examples.png"):
+        assert Image.open(tmp_path / name).height == 26 + (1 + 5) * 136
+    assert "4 lines by examples" in output
+    assert "4 lines by frames" in output

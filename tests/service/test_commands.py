@@ -20,6 +20,8 @@ from tests.support import RunningService
 
 pytestmark = pytest.mark.usefixtures("silent_service")
 
+ID = "00000000-0000-0000-0000-000000000001"
+
 
 def no_address() -> str:
     with socket.socket() as taken:
@@ -160,6 +162,19 @@ def test_a_search_takes_several_tracklets_goes_on_re_ranks_and_writes_files(
         written = answer(running_service, "search", ids[0], *gallery, "--export", tmp_path / name)
         assert (tmp_path / name).read_bytes().startswith(start)
         assert (tmp_path / name).stat().st_size == written["bytes"]
+    seen = scene / "person-001/camera-1/001"
+    for query, asked in (
+        ((seen,), ("--query-camera", "camera-1", "--exclude-query-camera", "--query-started-at", "2026-01-01")),
+        ((*ids[:2],), ("--negative", ids[2])),
+    ):
+        ranked = answer(running_service, "search", *query, *asked, *gallery, "-k", 3)["results"]
+        answer(running_service, "search", *query, *asked, *gallery, "-k", 3, "--export", tmp_path / "b.json")
+        assert json.loads((tmp_path / "b.json").read_text())["results"] == ranked
+        assert [match["rank"] for match in ranked] == [1, 2, 3]
+    assert {match["camera_id"] for match in answer(running_service, "search", seen, *gallery)["results"]} == {
+        "camera-1",
+        "camera-2",
+    }
     result = tfclip(running_service, "search", ids[0], *gallery, "--export", tmp_path / "none" / "a.csv")
     assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
 
@@ -377,7 +392,11 @@ def test_a_service_that_is_not_there_is_one_line(command: tuple[str, ...], scene
         (("ingest", "video", "NOWHERE", "--tracks", "NOWHERE", "--camera", "c"), "cannot be read"),
         (("search", "x", "--started-after", "noon"), "no ISO 8601 time"),
         (("search", "x", "--export", "ranking.pdf"), "ends in .csv, .json or .png"),
-        (("search", "x", "y", "--export", "ranking.csv"), "one ID"),
+        (("search", "NOWHERE", "--export", "ranking.csv"), "neither an id nor a folder"),
+        (("search", "tests/docs", ID), "a folder of frames stands alone"),
+        (("search", "tests/docs", "--negative", ID), "a folder of frames stands alone"),
+        (("search", ID, "--query-camera", "c1"), "only with a folder of frames"),
+        (("search", "x", "--query-ended-at", "noon"), "no ISO 8601 time"),
         (("ingest", "video", "v", "--tracks", "t", "--camera", "c", "--start", "noon"), "no ISO 8601 time"),
     ],
 )

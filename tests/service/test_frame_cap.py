@@ -74,6 +74,9 @@ def test_another_cap_leaves_descriptors_as_they_are_until_a_reindex(
     assert run(running_service, "POST", "/admin/reindex", gallery=gallery)["status"] == "succeeded"
     vector, frames = described(running_service, old)
     assert (frames, described(running_service, short)[1]) == (8, 1)
+    purities = [client.get(f"/tracklets/{one}").json()["purity"] for one in (old, new, short)]
+    assert purities == [pytest.approx(purities[1], abs=2e-4), purities[1], None]
+    assert purities[1] is not None
     assert cosine(vector, expected) > 0.99999
     ranking = client.get("/search", params={"gallery": gallery, "query_id": new}).json()["results"]
     assert (ranking[0]["tracklet_id"], ranking[0]["score"] > 0.99999) == (old, True)

@@ -45,6 +45,10 @@ class AsyncCalibrationMethods(AsyncSender):
         async for item in self._pages(CalibrationPage, "/calibrations", gallery):
             yield item
 
+    async def get_calibration(self, calibration_id: str) -> Calibration:
+        """Return one calibration, such as the one that an answer names."""
+        return parse(Calibration, await self._send("GET", f"/calibrations/{segment(calibration_id)}"))
+
     async def delete_calibration(self, calibration_id: str) -> None:
         """Forget a calibration; the one before it is in force again."""
         await self._send("DELETE", f"/admin/calibrations/{segment(calibration_id)}", gone_is_done=True)

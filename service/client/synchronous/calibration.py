@@ -43,6 +43,10 @@ class CalibrationMethods(Sender):
         """Yield a gallery's calibrations, newest first."""
         yield from self._pages(CalibrationPage, "/calibrations", gallery)
 
+    def get_calibration(self, calibration_id: str) -> Calibration:
+        """Return one calibration, such as the one that an answer names."""
+        return parse(Calibration, self._send("GET", f"/calibrations/{segment(calibration_id)}"))
+
     def delete_calibration(self, calibration_id: str) -> None:
         """Forget a calibration; the one before it is in force again."""
         self._send("DELETE", f"/admin/calibrations/{segment(calibration_id)}", gone_is_done=True)

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 from service.client.answers import frame_parts, parse
-from service.client.options import SearchOptions
+from service.client.options import SearchOptions, examples_document
 from service.client.synchronous.sending import Sender
 from service.client.wire import Match, Ranking
 from service.client.wire.search import BatchAnswer, BatchItem, Verification
@@ -43,10 +43,7 @@ class SearchMethods(Sender):
         combine: Literal["mean", "max"] | None = None,
     ) -> Ranking:
         """Rank the gallery against several tracklets, less those of others; no example is in the ranking."""
-        given: dict[str, Any] = {"positive": list(positive), "negative": list(negative)}
-        if combine is not None:
-            given["combine"] = combine
-        body = given | (options or SearchOptions()).document()
+        body = examples_document(positive, negative, options, combine)
         return parse(Ranking, self._send("POST", "/search/examples", json=body))
 
     def search_batch(self, searches: Sequence[tuple[str, SearchOptions | None]]) -> list[BatchItem]:
@@ -60,6 +57,26 @@ class SearchMethods(Sender):
         """Return a ranking as a file: a table, a JSON document or a sheet of pictures; `k` may be beyond 1000."""
         parameters = [("query_id", query_id), ("format", format), *(options or SearchOptions()).parameters()]
         return self._send("GET", "/search/export", params=parameters).content
+
+    def export_search_frames(
+        self, frames: Sequence[bytes], format: Literal["csv", "json", "png"], options: SearchOptions | None = None
+    ) -> bytes:
+        """Return a ranking by frames that are not stored as a file; see `export_search`."""
+        parameters = [("format", format), *(options or SearchOptions()).parameters()]
+        return self._send("POST", "/search/export", params=parameters, files=frame_parts(frames)).content
+
+    def export_search_examples(
+        self,
+        positive: Sequence[str],
+        format: Literal["csv", "json", "png"],
+        negative: Sequence[str] = (),
+        options: SearchOptions | None = None,
+        *,
+        combine: Literal["mean", "max"] | None = None,
+    ) -> bytes:
+        """Return a ranking by examples as a file; see `export_search` and `search_examples`."""
+        body = examples_document(positive, negative, options, combine) | {"format": format}
+        return self._send("POST", "/search/examples/export", json=body).content
 
     def verify(self, tracklet_id: str, other_tracklet_id: str, gallery: str | None = None) -> Verification:
         """Compare two stored tracklets of a gallery."""

@@ -27,7 +27,6 @@ class TrackletRow(Table):
     """A stored tracklet. `frames_digest` tells whether a repeated upload brings the same frames, or
     the same descriptor where it has no frames.
 
-    `purity` is of the model that described the tracklet at its upload; null where its frames are too few to say.
     `version` counts the changes to what is known of it, `key_id` names the key that sent it.
     """
 
@@ -52,7 +51,6 @@ class TrackletRow(Table):
     ended_at: Mapped[datetime | None] = mapped_column(Moment)
     labels: Mapped[dict[str, Any]] = mapped_column(JSONB)
     frame_count: Mapped[int]
-    purity: Mapped[float | None] = mapped_column(REAL)
     key_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("api_keys.id"), index=True)
     created_at: Mapped[datetime] = mapped_column(Moment, server_default=func.clock_timestamp())
     version: Mapped[int] = mapped_column(BigInteger, server_default="1")
@@ -79,6 +77,8 @@ class DescriptorRow(Table):
 
     `frames` says of how many of the tracklet's frames it is; NULL where that was not written down yet.
     One that is `given` came with the tracklet: its frames, if it has any, need not give the same.
+    `purity` is how far those frames are of one person, as this model sees them; null where they are too few to say, or
+    nobody looked.
     """
 
     __tablename__ = "descriptors"
@@ -88,6 +88,7 @@ class DescriptorRow(Table):
     vector: Mapped[bytes] = mapped_column(LargeBinary)
     frames: Mapped[int | None]
     given: Mapped[bool] = mapped_column(server_default=false())
+    purity: Mapped[float | None] = mapped_column(REAL)
 
 
 class ChangeRow(Table):

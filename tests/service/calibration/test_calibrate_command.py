@@ -38,10 +38,17 @@ def test_calibrate_prints_one_document_and_search_says_the_decision(
     assert listed["items"] == [made]
     shown = tfclip(running_service, "calibrations", "show", "--gallery", "yard")
     assert f"calibration {made['id']}: 120 searches by 40 people" in shown.stdout
+    assert tfclip(running_service, "calibrations", "show", made["id"]).stdout == shown.stdout
+    assert json.loads(tfclip(running_service, "calibrations", "show", made["id"], "--json").stdout) == made
+    twice = tfclip(running_service, "calibrations", "show", made["id"], "--gallery", "yard")
+    assert (twice.exit_code, "says which gallery already" in twice.stderr) == (2, True)
     assert tfclip(running_service, "calibrations", "delete", made["id"]).exit_code == 0
     gone = tfclip(running_service, "calibrations", "show", "--gallery", "yard")
     assert (gone.exit_code, gone.stderr.count("\n")) == (2, 1)
     assert "not calibrated" in gone.stderr
+    gone = tfclip(running_service, "calibrations", "show", made["id"])
+    assert (gone.exit_code, gone.stderr.count("\n")) == (2, 1)
+    assert f"no calibration {made['id']}" in gone.stderr
 
 
 def test_an_empty_gallery_ends_the_command_with_the_reason(running_service: RunningService) -> None:

@@ -203,8 +203,10 @@ def test_a_gallery_that_grew_by_half_is_answered_with_scores_until_it_is_calibra
     assert after["possible"]["threshold"] > before["possible"]["threshold"]
     assert search(running_service, ids[0], gallery="growing")["calibration"]["id"] == second
     with running_service.client() as client:
+        assert [client.get(f"/calibrations/{made['id']}").json() for made in page["items"]] == page["items"]
         assert client.delete(f"/admin/calibrations/{second}").status_code == 204
         assert client.delete(f"/admin/calibrations/{second}").status_code == 404
+        assert client.get(f"/calibrations/{second}").json()["code"] == "not_found"
     assert search(running_service, ids[0], gallery="growing")["calibration"]["id"] == first
     assert page_of(running_service, "growing", limit=1)["next_cursor"] is None
 
@@ -219,6 +221,9 @@ def test_on_another_model_nothing_is_decided_and_back_on_the_first_it_is_again(r
     why = "the gallery is on another model"
     assert answer["calibration"] == {"id": made, "stale": True, "reason": why}
     assert (answer["decision"], answer["results"][0]["probability"]) == (None, None)
+    with running_service.client() as client:
+        named = client.get(f"/calibrations/{made}").json()
+    assert (named["id"], named["stale"], named["reason"]) == (made, True, why)
     fill(running_service, "staying", people=1)
     refused = {"gallery": "moving", "reference_gallery": "staying"}
     with running_service.client() as client:

@@ -101,6 +101,8 @@ def test_the_score_is_that_of_the_search_and_so_is_the_model(running_service: Ru
 def test_a_gallery_on_another_model_answers_by_that_one(running_service: RunningService, tmp_path: Path) -> None:
     mine, theirs = pictures(5, 11), pictures(6, 3)
     one = stored(running_service, mine, gallery="moved")
+    before = get(running_service, f"/tracklets/{one['id']}/purity").json()["purity"]
+    assert one["purity"] == pytest.approx(before, abs=2e-4)
     other = stored(running_service, theirs, gallery="moved")
     model_id = make_weights(tmp_path / "other.safetensors", seed=9)
     with running_service.client() as client:
@@ -116,9 +118,24 @@ def test_a_gallery_on_another_model_answers_by_that_one(running_service: Running
     assert np.abs(np.array(answer["similarities"]) - expected).max() < 1e-5
     judged = get(running_service, f"/tracklets/{one['id']}/purity").json()
     assert judged["model_id"] == model_id
+    moved = get(running_service, f"/tracklets/{one['id']}").json()
+    assert moved["purity"] == pytest.approx(judged["purity"], abs=2e-4)
+    assert abs(moved["purity"] - one["purity"]) > 0.01, "else this does not tell the models apart"
+    assert moved["possible_identity_switch"] == (moved["purity"] < 0.65)
+    new = stored(running_service, mine, gallery="moved", external_id="again")
+    assert new["purity"] == pytest.approx(moved["purity"], abs=2e-4)
+    listed = get(running_service, "/tracklets", gallery="moved").json()["items"]
+    assert {item["id"]: item["purity"] for item in listed}[one["id"]] == moved["purity"]
     shown = get(running_service, answer["attention_urls"][10], format="json").json()
     assert shown["model_id"] == model_id
     assert np.array(shown["weights"]).shape == network.config.grid
+    with running_service.client() as client:
+        first = client.get("/admin/generations", params={"gallery": "moved"}).json()["items"][-1]
+    path = f"/admin/generations/{first['id']}/activate"
+    assert run(running_service, "POST", path)["status"] == "succeeded"
+    # What it was when that model served, and of whom it never described, what the job made of the frames.
+    assert get(running_service, f"/tracklets/{one['id']}").json()["purity"] == one["purity"]
+    assert get(running_service, f"/tracklets/{new['id']}").json()["purity"] == pytest.approx(one["purity"], abs=2e-4)
 
 
 def test_attention_is_the_networks(running_service: RunningService, network: TFCLIP) -> None:

@@ -2,9 +2,11 @@
 
 import base64
 import uuid
+from io import BytesIO
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from service.client import Descriptor, TfclipClient
 from tests.jobs import ended, run
@@ -136,6 +138,11 @@ def test_what_asks_for_frames_says_that_there_are_none(running_service: RunningS
         assert client.get(f"/tracklets/{stored}/frames/0").status_code == 404
         sheet = client.get("/search/export", params={"query_id": stored, "gallery": "none", "format": "png"})
         assert sheet.content.startswith(b"\x89PNG")
+        asked = {"positive": [stored, other], "gallery": "none", "format": "png"}
+        sheet = Image.open(BytesIO(client.post("/search/examples/export", json=asked).content)).convert("RGB")
+        # A grey place stands for the example without frames, and the other one's first frame beside it.
+        grey, shown = (sheet.crop((x, 30, x + 64, 158)).getcolors(64 * 128) for x in (280, 348))
+        assert (grey, len(shown) > 100) == ([(64 * 128, (221, 221, 221))], True)
         listed = client.get("/identities/proposals", params={"gallery": "none", "threshold": -1})
         assert listed.status_code == 200, listed.text
 

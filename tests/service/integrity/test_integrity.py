@@ -96,6 +96,9 @@ def test_a_descriptor_that_is_not_right_is_named_and_made_again(
     result = repair(running_service)
     assert kinds(result["mended"])[kind] == 1
     assert result["left"] == []
+    with running_service.client() as client:
+        purities = [client.get(f"/tracklets/{ids[2]}{path}").json()["purity"] for path in ("", "/purity")]
+    assert purities[0] == (purities[1] and pytest.approx(purities[1], abs=2e-4))
 
 
 def test_lost_and_damaged_files_are_named_and_left_to_a_person(

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from model.default_weights import open_model
+from service.embedding.backend import ClipDescriptors
 from service.embedding.models import Models
 from service.jobs.describing import Describer
 from service.store import galleries
@@ -20,17 +21,17 @@ CORES = 4
 
 
 class Watched:
-    """Stands before a backend's `embed`: lets no call through before `meet` of them are in it, and counts them."""
+    """Stands before a backend's `embed_frames`: lets no call through before `meet` are in it, and counts them."""
 
     def __init__(self, models: Models, meet: int) -> None:
-        self._embed = models.default.backend.embed
+        self._embed = models.default.backend.embed_frames
         self._barrier = threading.Barrier(meet)
         self._lock = threading.Lock()
         self._inside = 0
         self.most = 0
-        models.default.backend.embed = self  # type: ignore[method-assign]
+        models.default.backend.embed_frames = self  # type: ignore[method-assign]
 
-    def __call__(self, clips: torch.Tensor, at_once: int = 1) -> torch.Tensor:
+    def __call__(self, clips: torch.Tensor, at_once: int = 1) -> ClipDescriptors:
         with self._lock:
             self._inside += 1
             self.most = max(self.most, self._inside)

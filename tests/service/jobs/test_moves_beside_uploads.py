@@ -122,7 +122,8 @@ def test_uploads_to_every_service_are_described_for_a_generation_that_joins_and_
     with gate(models[1], threads="describe") as slow:
         move = begin_move(one, models[1], slow)
         assert slow.arrived.wait(60)
-        ids = [upload(running, 200 + seed, gallery=move.gallery)["id"] for seed, running in enumerate([*pair, *pair])]
+        made = [upload(running, 200 + seed, 5, gallery=move.gallery) for seed, running in enumerate([*pair, *pair])]
+        ids = [one["id"] for one in made]
         described = {tracklet: descriptors(one, models[1])[tracklet] for tracklet in ids}
         assert set(ids) <= descriptors(one, models[0]).keys()
         assert move.late not in descriptors(one, models[1])
@@ -131,6 +132,11 @@ def test_uploads_to_every_service_are_described_for_a_generation_that_joins_and_
         slow.open()
         assert ended(one, move.job)["status"] == "succeeded"
     assert {tracklet: descriptors(one, models[1])[tracklet] for tracklet in ids} == described
+    with one.client() as client:
+        for before in made:
+            tracklet, judged = (client.get(f"/tracklets/{before['id']}{path}").json() for path in ("", "/purity"))
+            assert judged["model_id"] == models[1]
+            assert tracklet["purity"] == pytest.approx(judged["purity"], abs=2e-4)
     wait_until(lambda: search(other, ids[0], gallery=move.gallery)["model_id"] == models[1])
     wait_until(lambda: search(one, ids[0], gallery=move.gallery)["model_id"] == models[1])
     rankings = [search(running, ids[0], k=1000, gallery=move.gallery)["results"] for running in pair]

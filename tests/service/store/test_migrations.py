@@ -130,3 +130,52 @@ def test_numbers_of_generations_go_on_after_those_that_were_given(database_url: 
             ("a", 3),
             ("b", 4),
         ]
+
+
+def test_a_purity_goes_to_the_descriptor_of_the_model_that_gave_it_where_that_is_certain(database_url: str) -> None:
+    migrate.upgrade(database_url, "0011")
+    galleries = {"stays": ["m"], "moved": ["m", "n"], "purged": ["n"]}
+    with psycopg.connect(conninfo(database_url)) as connection:
+        connection.execute("INSERT INTO models VALUES ('m', 2, '{}', '{}', '{}'), ('n', 2, '{}', '{}', '{}')")
+        for number, (name, models) in enumerate(galleries.items()):
+            last = 2 if name == "purged" else len(models)
+            made = connection.execute(
+                "INSERT INTO galleries (name, generation, generations) VALUES (%s, %s, %s) RETURNING id",
+                (name, last, last),
+            ).fetchone()
+            camera = connection.execute(
+                "INSERT INTO cameras (gallery_id, name) VALUES (%s, 'c') RETURNING id", made
+            ).fetchone()
+            for day, model in enumerate(models, start=1):
+                connection.execute(
+                    "INSERT INTO generations (gallery_id, number, model_id, created_at)"
+                    " VALUES (%s, %s, %s, make_timestamptz(2026, 1, %s, 0, 0, 0))",
+                    (*made, last - len(models) + day, model, 2 * day),
+                )
+            # Before the second generation, and after it.
+            for day in (3, 5):
+                tracklet = uuid.UUID(int=10 * number + day)
+                connection.execute(
+                    "INSERT INTO tracklets"
+                    " (id, gallery_id, camera_id, frames_digest, labels, frame_count, purity, created_at)"
+                    " VALUES (%s, %s, %s, '', '{}', 4, 0.5, make_timestamptz(2026, 1, %s, 0, 0, 0))",
+                    (tracklet, *made, *camera, day),
+                )
+                for model in models:
+                    connection.execute(
+                        "INSERT INTO descriptors (tracklet_id, model_id, vector, given) VALUES (%s, %s, '', false)",
+                        (tracklet, model),
+                    )
+
+    def purities(column: str, order: str) -> list[float | None]:
+        with psycopg.connect(conninfo(database_url)) as connection:
+            return [row[0] for row in connection.execute(f"SELECT purity FROM {column} ORDER BY {order}").fetchall()]
+
+    migrate.upgrade(database_url)
+    # `stays`, twice; `moved`, of m and of n, twice; `purged`, twice.
+    assert purities("descriptors", "tracklet_id, model_id") == [0.5, 0.5, 0.5, None, None, None, None, None]
+    migrate.downgrade(database_url, "0011")
+    # Of the model that serves.
+    assert purities("tracklets", "id") == [0.5, 0.5, None, None, None, None]
+    migrate.upgrade(database_url)
+    migrate.check(database_url)
