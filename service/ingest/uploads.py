@@ -211,4 +211,6 @@ async def _new_id(upload: Upload, contents: Sequence[bytes]) -> uuid.UUID:
     """An id for a tracklet of this content."""
     if not creation.is_keyed():
         return uuid.uuid4()
-    return creation.new_id(f"tracklet {(await asyncio.to_thread(upload.digest, contents)).hex()}")
+    digest = await asyncio.to_thread(upload.digest, contents)
+    # Tracklets of an archive come in any order, and two of them may have the same frames.
+    return creation.new_id(f"tracklet {digest.hex()} {upload.external_id}")

@@ -63,7 +63,8 @@ class AsyncIdentityMethods(AsyncSender):
     async def assign_tracklets(self, identity_id: str, tracklet_ids: Sequence[str], *, move: bool = False) -> Identity:
         """Give tracklets to an identity, all or none; with `move`, also those of other identities."""
         body = {"tracklet_ids": [str(one) for one in tracklet_ids], "move": move}
-        return parse(Identity, await self._send("POST", f"/identities/{segment(identity_id)}/tracklets", json=body))
+        path = f"/identities/{segment(identity_id)}/tracklets"
+        return parse(Identity, await self._send("POST", path, once=True, json=body))
 
     async def unassign_tracklet(self, identity_id: str, tracklet_id: str) -> None:
         """Take a tracklet from an identity; it stays stored."""
@@ -73,12 +74,12 @@ class AsyncIdentityMethods(AsyncSender):
     async def merge_identities(self, kept_id: str, from_id: str) -> Merged:
         """Give all tracklets of `from_id` to `kept_id`."""
         path = f"/identities/{segment(kept_id)}/merge"
-        return parse(Merged, await self._send("POST", path, repeatable=False, json={"from_id": str(from_id)}))
+        return parse(Merged, await self._send("POST", path, once=True, json={"from_id": str(from_id)}))
 
     async def unmerge_identities(self, kept_id: str, event_id: int) -> Unmerged:
         """Undo a merge into an identity; `event_id` is the merge's in its history."""
         path = f"/identities/{segment(kept_id)}/unmerge"
-        return parse(Unmerged, await self._send("POST", path, repeatable=False, json={"event_id": event_id}))
+        return parse(Unmerged, await self._send("POST", path, once=True, json={"event_id": event_id}))
 
     async def identity_history(self, identity_id: str) -> AsyncIterator[IdentityEvent]:
         """Yield who did what to an identity, newest first."""
