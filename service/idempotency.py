@@ -22,6 +22,13 @@ _PURGE_SECONDS = 60.0
 _COME_BACK_SECONDS = 2
 
 
+def another_request() -> IdempotencyKeyReused:
+    """The refusal of a request whose key belongs to another one."""
+    return IdempotencyKeyReused(
+        "This Idempotency-Key came with another request before. Send every new request under a new key."
+    )
+
+
 class IdempotencyKeys:
     """Who may work on a request that was sent under a key.
 
@@ -49,8 +56,12 @@ class IdempotencyKeys:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def claim(self, name: Name, fingerprint: bytes) -> Claim | Taken:
+    async def claim(self, name: Name, fingerprint: bytes, *, early: bool = False) -> Claim | Taken:
         """Claim the key for a request, or get what was answered to it.
+
+        Args:
+            early: the fingerprint is of the beginning of a request. Where one was answered, the caller sees whether it
+                is the same to its end.
 
         Raises:
             IdempotencyKeyReused: it belongs to another request.
@@ -61,10 +72,8 @@ class IdempotencyKeys:
         if isinstance(found, Claim):
             self._held[found.owner] = found
             return found
-        if found.fingerprint != fingerprint:
-            raise IdempotencyKeyReused(
-                "This Idempotency-Key came with another request before. Send every new request under a new key."
-            )
+        if found.fingerprint != fingerprint and not (early and found.answer is not None):
+            raise another_request()
         if found.answer is None:
             raise IdempotencyInProgress(
                 "The first request under this Idempotency-Key is not answered yet; send it again shortly.",
@@ -72,14 +81,17 @@ class IdempotencyKeys:
             )
         return found
 
-    async def finish(self, held: Claim, answer: Answer) -> None:
+    async def finish(self, held: Claim, answer: Answer, whole: bytes | None = None) -> None:
         """Keep the answer of a request that changed something.
+
+        Args:
+            whole: the fingerprint of the whole request, where the claim was early.
 
         Never fails: what was created is there, and the same request finds it although the answer was not kept.
         """
         try:
             async with self._database.transaction() as connection:
-                await store.finish(connection, held, answer)
+                await store.finish(connection, held, answer, whole)
         except Exception as error:
             log.warning("the answer to a request under an idempotency key was not kept", error=repr(error))
         finally:

@@ -105,6 +105,7 @@ class Key(BaseModel):
     requests_per_minute: int | None = Field(description="null: `TFCLIP_REQUESTS_PER_MINUTE` holds; 0: no limit.")
     max_tracklets: int | None = Field(description="null: `TFCLIP_MAX_TRACKLETS` holds; 0: no limit.")
     tracklets: int = Field(description="Tracklets that it stored and that are there now.")
+    version: int = Field(description="Counts what was changed of it; its ETag.")
 
     @classmethod
     def of(cls, key: ApiKey, tracklets: int = 0) -> "Key":
@@ -118,6 +119,7 @@ class Key(BaseModel):
             requests_per_minute=key.requests_per_minute,
             max_tracklets=key.max_tracklets,
             tracklets=tracklets,
+            version=key.version,
         )
 
 

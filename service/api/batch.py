@@ -1,12 +1,13 @@
 """Many tracklets in one request: a tar archive that is stored while it arrives."""
 
+import hashlib
 from collections import Counter
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 
 from service.api.batch_schemas import BatchParameters, BatchReport, BatchReportItem
-from service.api.creating import CreatingRoute
+from service.api.creating import CreatingRoute, acts_early, claim_early
 from service.api.dependencies import ServiceDep, WriteKey, owner_of, single_valued
 from service.api.manifest import read_manifest
 from service.api.problems import Problem, problem_document, problems
@@ -37,23 +38,26 @@ _BODY = {
 @router.post(
     "/batch",
     operation_id="createTracklets",
-    responses=problems(400, 401, 403, 413, 415, 422, 503),
+    responses=problems(400, 401, 403, 409, 413, 415, 422, 503),
     openapi_extra=_BODY,
 )
+@acts_early
 async def create_tracklets(
     parameters: Annotated[BatchParameters, Query()], request: Request, caller: WriteKey, service: ServiceDep
 ) -> BatchReport:
     """Store the tracklets of a tar archive, each as soon as its frames have come. Each succeeds or fails alone.
 
     Sent again, an archive goes on where it ended: what is there with the same frames is `existing`, and is not
-    described again.
+    described again. Under the same `Idempotency-Key` the first report comes again, once there is one.
     """
     settings = service.settings
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/x-tar":
         raise UnsupportedMediaType("Send a plain tar archive as application/x-tar.")
     async with service.batches:
         archive = TarReader(request.stream())
-        lines = await read_manifest(archive, settings, parameters.gallery, caller, owner_of(request, service))
+        lines, digest = await read_manifest(archive, settings, parameters.gallery, caller, owner_of(request, service))
+        # The manifest is what tells one archive from another before anything is stored.
+        await claim_early(hashlib.sha256(parameters.gallery.encode() + b"\0" + digest).digest())
         batch = Batch(service.uploads, lines, settings.max_body_bytes, settings.max_frame_bytes)
         broken = await batch.store(archive)
 

@@ -1,10 +1,12 @@
 """Cameras of a gallery: where they are, and whose clock is wrong by how much."""
 
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from starlette.convertors import PathConvertor, register_url_convertor
 
+from service.api.conditional import TAGGED, IfMatch, IfNew, check_new, check_unchanged, etag
 from service.api.cursors import cut_page, decode_number, encode_number
 from service.api.dependencies import ReadKey, ServiceDep, WriteKey, single_valued
 from service.api.gallery_schemas import CameraAnswer, CameraFields, CameraPage
@@ -46,12 +48,35 @@ async def list_cameras(
     )
 
 
+@router.get(
+    "/{gallery}/{name:name}",
+    operation_id="getCamera",
+    responses={200: TAGGED, **problems(401, 403, 404, 422, 503)},
+)
+async def get_camera(
+    gallery: Gallery,
+    name: Annotated[StoredName, _NAMED],
+    response: Response,
+    caller: ReadKey,
+    service: ServiceDep,
+) -> CameraAnswer:
+    """Read one camera."""
+    async with service.database.reading() as connection:
+        found = await gallery_store.get(connection, gallery)
+        camera = await store.find(connection, found.id, name)
+    if camera is None:
+        raise _unknown(gallery, name)
+    response.headers["ETag"] = etag(camera.version)
+    return CameraAnswer.of(camera)
+
+
 @router.put(
     "/{gallery}/{name:name}",
     operation_id="putCamera",
     responses={
-        201: {"model": CameraAnswer, "description": "The camera is new"},
-        **problems(401, 403, 404, 409, 413, 415, 422, 503),
+        200: TAGGED,
+        201: TAGGED | {"model": CameraAnswer, "description": "The camera is new"},
+        **problems(401, 403, 404, 409, 412, 413, 415, 422, 503),
     },
     openapi_extra=json_body(CameraFields),
 )
@@ -62,6 +87,8 @@ async def put_camera(
     response: Response,
     caller: WriteKey,
     service: ServiceDep,
+    if_match: IfMatch = None,
+    if_none_match: IfNew = None,
 ) -> CameraAnswer:
     """Say everything of a camera, and make it if no tracklet named it yet; what is left out is put back to its default.
 
@@ -70,11 +97,18 @@ async def put_camera(
     wanted = await read_json(request, CameraFields)
     async with service.database.transaction() as connection:
         found = await gallery_store.get(connection, gallery)
-        created, number = await store.put(connection, found.id, name, wanted.model_dump())
+        held, created = await store.hold_or_create(connection, found.id, name)
+        current = None if created else etag(held.version)
+        check_unchanged(if_match, current)
+        check_new(if_none_match, current)
+        number = await store.put(connection, held, found.id, wanted.model_dump())
         camera = await store.find(connection, found.id, name)
     assert camera is not None
     await service.galleries.follow_rules(gallery, number)
-    response.status_code = 201 if created else 200
+    response.headers["ETag"] = etag(camera.version)
+    if created:
+        response.status_code = 201
+        response.headers["Location"] = f"{router.prefix}/{gallery}/{quote(name, safe='')}"
     return CameraAnswer.of(camera)
 
 
@@ -82,18 +116,27 @@ async def put_camera(
     "/{gallery}/{name:name}",
     operation_id="deleteCamera",
     status_code=204,
-    responses=problems(401, 403, 404, 409, 422, 503),
+    responses=problems(401, 403, 404, 409, 412, 422, 503),
 )
 async def delete_camera(
-    gallery: Gallery, name: Annotated[StoredName, _NAMED], caller: WriteKey, service: ServiceDep
+    gallery: Gallery,
+    name: Annotated[StoredName, _NAMED],
+    caller: WriteKey,
+    service: ServiceDep,
+    if_match: IfMatch = None,
 ) -> None:
     """Delete a camera that no tracklet names, with what is said of the ways from and to it."""
     async with service.database.transaction() as connection:
         found = await gallery_store.get(connection, gallery)
-        camera = await store.find(connection, found.id, name)
+        camera = await store.hold(connection, found.id, name)
         if camera is None:
-            raise NotFound(f"Gallery {gallery} has no camera {name!r}.")
+            raise _unknown(gallery, name)
+        check_unchanged(if_match, etag(camera.version))
         number = await store.remove(connection, camera, found.id)
     if number is None:
         raise CameraInUse(f"Tracklets of gallery {gallery} name camera {name!r}; delete them first.")
     await service.galleries.follow_rules(gallery, number)
+
+
+def _unknown(gallery: str, name: str) -> NotFound:
+    return NotFound(f"Gallery {gallery} has no camera {name!r}; GET /cameras?gallery={gallery} lists them.")

@@ -1,6 +1,6 @@
 """POSTs that create, once: the header `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header).
 
-A router says `APIRouter(..., route_class=CreatingRoute)`, and its POSTs that answer 201 or 202 take the header.
+A router says `APIRouter(..., route_class=CreatingRoute)`, and its POSTs take the header.
 """
 
 import functools
@@ -8,17 +8,19 @@ import inspect
 import re
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
 from service import creation
 from service.api.fingerprint import Fingerprint
 from service.api.problems import problems
 from service.errors import FieldError, InvalidRequest, ServiceError
+from service.idempotency import another_request
 from service.runtime import Service
 from service.store.idempotency import Answer, Claim, Name, Taken
 
@@ -34,16 +36,19 @@ _HEADER = {
 }
 _KEPT_HEADERS = ("content-type", "location", "etag")
 
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Awaitable[Any]])
+
 
 class CreatingRoute(APIRoute):
     """A route that carries a POST out once, however often it is sent under the same `Idempotency-Key`.
 
-    It acts on POSTs whose status is 201 or 202. The key is claimed when the body has come in, so before the endpoint
-    does anything with it; then the endpoint goes on, or the first answer takes its place, or it is refused.
+    The key is claimed when the body has come in, so before the endpoint does anything with it; then the endpoint goes
+    on, or the first answer takes its place, or it is refused. An endpoint that acts on its body while it comes in is
+    marked `acts_early`, and claims the key by itself with `claim_early`.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
-        self._creates = "POST" in (options.get("methods") or ()) and options.get("status_code") in (201, 202)
+        self._creates = "POST" in (options.get("methods") or ())
         if self._creates and not hasattr(endpoint, "claims_key"):
             endpoint = _claiming(endpoint)
             extra = dict(options.get("openapi_extra") or {})
@@ -83,6 +88,30 @@ class CreatingRoute(APIRoute):
         return handle
 
 
+def acts_early(endpoint: Endpoint) -> Endpoint:
+    """Marks an endpoint that acts on its body before that has ended. Before it does, it calls `claim_early`."""
+    endpoint.acts_early = True  # type: ignore[attr-defined]
+    return endpoint
+
+
+async def claim_early(beginning: bytes) -> None:
+    """Claim the key of the running request, if it has one, by the beginning of its body.
+
+    Where the key was answered before, the rest of the body is read, and nothing is done with it: the answer comes again
+    if the body is the same to its end.
+
+    Args:
+        beginning: SHA-256 of what tells the request from others before it has come in.
+
+    Raises:
+        IdempotencyKeyReused: the key belongs to another request.
+        IdempotencyInProgress: the same request is being worked on.
+    """
+    exchange = _running.get()
+    if exchange is not None:
+        await exchange.claim_early(beginning)
+
+
 class _Answered(Exception):
     """The request was answered before; ends the endpoint where it read the last of the body."""
 
@@ -98,12 +127,16 @@ class _Exchange:
         self._service: Service = request.app.state.service
         self._fingerprint = Fingerprint(request.scope.get("query_string", b""), request.headers.get("content-type", ""))
         self._body_ended = False
+        self._acts_early = False
         self._name: Name | None = None
         self._claim: Claim | None = None
         self.creation = creation.Creation()
 
-    async def begin(self, *, reads_body: bool) -> None:
+    async def begin(self, *, reads_body: bool, acts_early: bool) -> None:
         """The caller is known and the endpoint begins: claim the key now, or when the body has ended.
+
+        Args:
+            acts_early: the endpoint calls `claim_early`.
 
         Raises:
             InvalidRequest: the key is none.
@@ -114,6 +147,9 @@ class _Exchange:
         # Without keys (TFCLIP_AUTH=off) all callers are one.
         caller = "anyone" if key is None else str(key.id)
         self._name = Name(caller, self._request.url.path, self._parse())
+        self._acts_early = acts_early
+        if acts_early:
+            return
         headers = self._request.headers
         announced = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
         if self._body_ended or not (reads_body and announced):
@@ -125,9 +161,24 @@ class _Exchange:
         if message["type"] == "http.request" and not self._body_ended:
             self._fingerprint.feed(message.get("body", b""))
             self._body_ended = not message.get("more_body", False)
-            if self._body_ended and self._name is not None and self._claim is None:
+            unclaimed = self._name is not None and self._claim is None
+            if self._body_ended and unclaimed and not self._acts_early:
                 await self._claim_key()
         return message
+
+    async def claim_early(self, beginning: bytes) -> None:
+        """See the function of this name."""
+        assert self._name is not None
+        found = await self._service.idempotency.claim(self._name, beginning, early=True)
+        if isinstance(found, Claim):
+            self._begin(found)
+            return
+        while not self._body_ended:
+            if (await self.receive())["type"] == "http.disconnect":
+                raise ClientDisconnect
+        if found.fingerprint != self._fingerprint.digest():
+            raise another_request()
+        raise _Answered(self._replay(found))
 
     async def answered(self, response: Response) -> None:
         """The endpoint answered: keep it if it says that something was created."""
@@ -141,12 +192,14 @@ class _Exchange:
         if self.creation.secret is not None:
             body = bytes(body).replace(self.creation.secret.encode(), creation.place_of_secret(self._claim.seed))
         headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
-        await self._service.idempotency.finish(self._claim, Answer(response.status_code, headers, bytes(body)))
+        answer = Answer(response.status_code, headers, bytes(body))
+        whole = self._fingerprint.digest() if self._acts_early else None
+        await self._service.idempotency.finish(self._claim, answer, whole)
 
     async def failed(self, status: int) -> None:
         """The endpoint failed with this status. What is refused changed nothing, unless an earlier try did."""
         if self._claim is not None:
-            await self._service.idempotency.give_up(self._claim, unchanged=status < 500)
+            await self._service.idempotency.give_up(self._claim, unchanged=status < 500 and not self._acts_early)
 
     def count_replay(self) -> None:
         """The first answer takes the place of another one."""
@@ -162,9 +215,12 @@ class _Exchange:
         found = await self._service.idempotency.claim(self._name, self._fingerprint.digest())
         if isinstance(found, Taken):
             raise _Answered(self._replay(found))
-        self._claim = found
-        self.creation.seed = found.seed
-        self.creation.repeated = not found.fresh
+        self._begin(found)
+
+    def _begin(self, claim: Claim) -> None:
+        self._claim = claim
+        self.creation.seed = claim.seed
+        self.creation.repeated = not claim.fresh
 
     def _replay(self, found: Taken) -> Response:
         assert found.answer is not None
@@ -192,12 +248,13 @@ def _claiming(endpoint: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitabl
     parameters = inspect.signature(endpoint).parameters
     # Only an endpoint that takes the request can read its body.
     reads_body = "request" in parameters
+    early = hasattr(endpoint, "acts_early")
 
     @functools.wraps(endpoint)
     async def run(*args: Any, **kwargs: Any) -> Any:
         exchange = _running.get()
         if exchange is not None:
-            await exchange.begin(reads_body=reads_body)
+            await exchange.begin(reads_body=reads_body, acts_early=early)
         return await endpoint(*args, **kwargs)
 
     run.claims_key = True  # type: ignore[attr-defined]

@@ -23,7 +23,11 @@ _MORE_LINKS = {
         "searchByTracklet": {"query_id": "$response.body#/id"},
         "exportSearch": {"query_id": "$response.body#/id"},
     },
-    "putCamera": {"listCameras": {"gallery": "$response.body#/gallery"}},
+    "putCamera": {
+        "listCameras": {"gallery": "$response.body#/gallery"},
+        "getCamera": {"gallery": "$response.body#/gallery", "name": "$response.body#/name"},
+        "deleteCamera": {"gallery": "$response.body#/gallery", "name": "$response.body#/name"},
+    },
 }
 # Of answers that say more than the one thing that was made.
 _ID_AT = {"decideMatch": "$response.body#/items/0/id"}
@@ -57,9 +61,9 @@ def complete(document: Document) -> Document:
     document["components"]["headers"] = {
         name: {"schema": {"type": kind}, "description": said} for name, (kind, said) in _HEADERS.items()
     }
-    for path, _, operation in _operations(document):
+    for path, method, operation in _operations(document):
         _add_errors(operation)
-        _add_headers(operation)
+        _add_headers(method, operation)
         _add_links(document, path, operation)
     return document
 
@@ -90,12 +94,14 @@ def _add_errors(operation: Document) -> None:
     operation["responses"] = {status: responses[status] for status in sorted(responses)}
 
 
-def _add_headers(operation: Document) -> None:
+def _add_headers(method: str, operation: Document) -> None:
+    # A POST that may make something says where it is, also when it was there already.
+    located = ("200", "201", "202") if method == "post" and "201" in operation["responses"] else ("201", "202")
     for status, response in operation["responses"].items():
         names = ["X-Request-ID"]
         if status in ("202", "429", "503"):
             names.append("Retry-After")
-        if status in ("201", "202"):
+        if status in located:
             names.append("Location")
         if operation.get("security") and status not in ("401", "414"):
             names += ["RateLimit", "RateLimit-Policy"]

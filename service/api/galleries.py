@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from service import creation
 from service.api.admin_schemas import JobAnswer
-from service.api.conditional import IfMatch, check_unchanged, etag, versions_in
+from service.api.conditional import TAGGED, IfMatch, check_unchanged, etag, versions_in
 from service.api.creating import CreatingRoute
 from service.api.cursors import cut_page, decode_number, encode_number
 from service.api.dependencies import AdminKey, ReadKey, ServiceDep, WriteKey, single_valued
@@ -37,14 +37,13 @@ router = APIRouter(
 
 Name = Annotated[str, Path(pattern=GALLERY_PATTERN)]
 _MATRIX_BYTES = 4 * 1024 * 1024
-_ETAG = {"ETag": {"$ref": "#/components/headers/ETag"}}
 
 
 @router.post(
     "",
     operation_id="createGallery",
     status_code=201,
-    responses=problems(401, 403, 409, 413, 415, 422, 503),
+    responses={201: TAGGED, **problems(401, 403, 409, 413, 415, 422, 503)},
     openapi_extra=json_body(NewGallery),
 )
 async def create_gallery(request: Request, response: Response, caller: AdminKey, service: ServiceDep) -> GalleryAnswer:
@@ -82,7 +81,7 @@ async def list_galleries(
 @router.get(
     "/{name}",
     operation_id="getGallery",
-    responses={200: {"headers": _ETAG}, **problems(401, 403, 404, 422, 503)},
+    responses={200: TAGGED, **problems(401, 403, 404, 422, 503)},
 )
 async def get_gallery(name: Name, response: Response, caller: ReadKey, service: ServiceDep) -> GalleryDetails:
     """Read what is said of a gallery, what serves it, and how much it holds."""
@@ -96,7 +95,7 @@ async def get_gallery(name: Name, response: Response, caller: ReadKey, service: 
 @router.patch(
     "/{name}",
     operation_id="changeGallery",
-    responses={200: {"headers": _ETAG}, **problems(401, 403, 404, 412, 413, 415, 422, 503)},
+    responses={200: TAGGED, **problems(401, 403, 404, 412, 413, 415, 422, 503)},
     openapi_extra=json_body(GalleryFields),
 )
 async def change_gallery(
@@ -141,21 +140,34 @@ async def delete_gallery(
     return JobAnswer.of(job)
 
 
-@router.get("/{name}/transits", operation_id="getTransits", responses=problems(401, 403, 404, 422, 503))
-async def get_transits(name: Name, caller: ReadKey, service: ServiceDep) -> Transits:
+@router.get(
+    "/{name}/transits",
+    operation_id="getTransits",
+    responses={200: TAGGED, **problems(401, 403, 404, 422, 503)},
+)
+async def get_transits(name: Name, response: Response, caller: ReadKey, service: ServiceDep) -> Transits:
     """Read how long the ways between a gallery's cameras take."""
     async with service.database.reading() as connection:
         gallery = await gallery_store.get(connection, name)
-        return Transits.of(await camera_store.transits(connection, gallery.id))
+        said = await camera_store.transits(connection, gallery.id)
+    response.headers["ETag"] = etag(camera_store.version_of(said))
+    return Transits.of(said)
 
 
 @router.put(
     "/{name}/transits",
     operation_id="putTransits",
-    responses=problems(401, 403, 404, 409, 413, 415, 422, 503),
+    responses={200: TAGGED, **problems(401, 403, 404, 409, 412, 413, 415, 422, 503)},
     openapi_extra=json_body(Transits),
 )
-async def put_transits(name: Name, request: Request, caller: WriteKey, service: ServiceDep) -> Transits:
+async def put_transits(
+    name: Name,
+    request: Request,
+    response: Response,
+    caller: WriteKey,
+    service: ServiceDep,
+    if_match: IfMatch = None,
+) -> Transits:
     """Say how long the ways between a gallery's cameras take, all of them; what was said before is forgotten.
 
     When this answers, the next search of this process goes by it.
@@ -169,16 +181,20 @@ async def put_transits(name: Name, request: Request, caller: WriteKey, service: 
         )
     async with service.database.transaction() as connection:
         gallery = await gallery_store.get(connection, name)
+        await camera_store.lock_transits(connection, gallery.id)
+        before = await camera_store.transits(connection, gallery.id)
+        check_unchanged(if_match, etag(camera_store.version_of(before)))
         unknown = await camera_store.unknown(connection, gallery.id, wanted.cameras)
         if unknown:
             raise InvalidRequest(
                 f"Gallery {name} has no camera {unknown[0]!r}; PUT /cameras/{name}/... makes one.",
                 [FieldError("body.cameras", f"no camera {one!r}") for one in unknown],
             )
-        number = await camera_store.put_transits(connection, gallery.id, wanted.transits())
+        said = wanted.transits()
+        number = await camera_store.put_transits(connection, gallery.id, said)
     await service.galleries.follow_rules(name, number)
-    async with service.database.reading() as connection:
-        return Transits.of(await camera_store.transits(connection, gallery.id))
+    response.headers["ETag"] = etag(camera_store.version_of(said))
+    return Transits.of(said)
 
 
 def _index_state(service: Service, record: GalleryRecord) -> IndexState | None:

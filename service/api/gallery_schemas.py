@@ -149,6 +149,7 @@ class CameraAnswer(BaseModel):
     longitude: float | None
     time_offset_seconds: float
     tracklets: int = Field(description="How many it saw.")
+    version: str = Field(description="Another one when something else is said of it; its ETag.")
     created_at: datetime
 
     @classmethod

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from service.api.conditional import IfMatch, etag, versions_in
+from service.api.conditional import TAGGED, IfMatch, etag, versions_in
 from service.api.creating import CreatingRoute
 from service.api.cursors import cut_page, decode_cursor, decode_number, encode_cursor, encode_number
 from service.api.dependencies import ReadKey, ServiceDep, WriteKey, single_valued
@@ -49,7 +49,7 @@ router = APIRouter(
     "",
     operation_id="createIdentity",
     status_code=201,
-    responses=problems(401, 403, 404, 409, 413, 415, 422, 503),
+    responses={201: TAGGED, **problems(401, 403, 404, 409, 413, 415, 422, 503)},
     openapi_extra=json_body(NewIdentity),
 )
 async def create_identity(request: Request, response: Response, caller: WriteKey, service: ServiceDep) -> Identity:
@@ -92,7 +92,7 @@ async def propose_identities(
     return ProposalsAnswer.of(proposed, parameters.gallery, parameters.threshold)
 
 
-@router.get("/{identity_id}", operation_id="getIdentity", responses=problems(401, 403, 404, 422, 503))
+@router.get("/{identity_id}", operation_id="getIdentity", responses={200: TAGGED, **problems(401, 403, 404, 422, 503)})
 async def get_identity(
     identity_id: uuid.UUID, response: Response, caller: ReadKey, service: ServiceDep
 ) -> IdentityDetails:
@@ -115,7 +115,7 @@ async def get_identity(
 @router.patch(
     "/{identity_id}",
     operation_id="renameIdentity",
-    responses=problems(401, 403, 404, 409, 412, 413, 415, 422, 503),
+    responses={200: TAGGED, **problems(401, 403, 404, 409, 412, 413, 415, 422, 503)},
     openapi_extra=json_body(IdentityChange),
 )
 async def rename_identity(
@@ -148,7 +148,7 @@ async def delete_identity(
 @router.post(
     "/{identity_id}/tracklets",
     operation_id="assignTracklets",
-    responses=problems(401, 403, 404, 409, 413, 415, 422, 503),
+    responses={200: TAGGED, **problems(401, 403, 404, 409, 413, 415, 422, 503)},
     openapi_extra=json_body(Assignment),
 )
 async def assign_tracklets(
@@ -176,7 +176,7 @@ async def unassign_tracklet(
 @router.post(
     "/{identity_id}/merge",
     operation_id="mergeIdentities",
-    responses=problems(401, 403, 404, 409, 413, 415, 422, 503),
+    responses={200: TAGGED, **problems(401, 403, 404, 409, 413, 415, 422, 503)},
     openapi_extra=json_body(Merge),
 )
 async def merge_identities(
@@ -191,7 +191,7 @@ async def merge_identities(
 @router.post(
     "/{identity_id}/unmerge",
     operation_id="unmergeIdentities",
-    responses=problems(401, 403, 404, 409, 413, 415, 422, 503),
+    responses={200: TAGGED, **problems(401, 403, 404, 409, 413, 415, 422, 503)},
     openapi_extra=json_body(Unmerge),
 )
 async def unmerge_identities(

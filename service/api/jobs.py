@@ -44,7 +44,7 @@ async def get_job(job_id: uuid.UUID, response: Response, caller: ReadKey, servic
 
 
 @router.delete("/{job_id}", operation_id="cancelJob", status_code=202, responses=problems(401, 403, 404, 409, 422, 503))
-async def cancel_job(job_id: uuid.UUID, caller: AdminKey, service: ServiceDep) -> JobAnswer:
+async def cancel_job(job_id: uuid.UUID, response: Response, caller: AdminKey, service: ServiceDep) -> JobAnswer:
     """Ask a job to stop.
 
     One that waits is cancelled at once. One that runs stops at its next step: its status tells whether it did, or was
@@ -59,4 +59,5 @@ async def cancel_job(job_id: uuid.UUID, caller: AdminKey, service: ServiceDep) -
         raise NotFound(f"There is no job {job_id}.")
     if before.finished_at is not None and before.status != "cancelled":
         raise JobFinished(f"Job {job_id} has {before.status} already.")
+    response.headers["Location"] = f"{router.prefix}/{job.id}"
     return JobAnswer.of(job)

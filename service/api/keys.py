@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from service.api.admin_schemas import CreatedKey, Key, KeyChange, KeyList, NewKey
-from service.api.conditional import IfMatch, check_unchanged, etag
+from service.api.conditional import TAGGED, IfMatch, check_unchanged, etag
 from service.api.creating import CreatingRoute
 from service.api.cursors import cut_page, decode_cursor, encode_cursor
 from service.api.dependencies import AdminKey, ServiceDep, single_valued
@@ -25,7 +25,7 @@ router = APIRouter(
     "",
     operation_id="createKey",
     status_code=201,
-    responses=problems(401, 403, 413, 415, 422, 503),
+    responses={201: TAGGED, **problems(401, 403, 413, 415, 422, 503)},
     openapi_extra=json_body(NewKey),
 )
 async def create_key(request: Request, response: Response, caller: AdminKey, service: ServiceDep) -> CreatedKey:
@@ -54,7 +54,7 @@ async def list_keys(parameters: Annotated[PageParameters, Query()], caller: Admi
     )
 
 
-@router.get("/{key_id}", operation_id="getKey", responses=problems(401, 403, 404, 422, 503))
+@router.get("/{key_id}", operation_id="getKey", responses={200: TAGGED, **problems(401, 403, 404, 422, 503)})
 async def get_key(key_id: uuid.UUID, response: Response, caller: AdminKey, service: ServiceDep) -> Key:
     """Read one key: its limits, and what it has stored."""
     async with service.database.reading() as connection:
@@ -69,7 +69,7 @@ async def get_key(key_id: uuid.UUID, response: Response, caller: AdminKey, servi
 @router.patch(
     "/{key_id}",
     operation_id="changeKey",
-    responses=problems(401, 403, 404, 412, 413, 415, 422, 503),
+    responses={200: TAGGED, **problems(401, 403, 404, 412, 413, 415, 422, 503)},
     openapi_extra=json_body(KeyChange),
 )
 async def change_key(
@@ -93,12 +93,15 @@ async def change_key(
     return Key.of(key, used.get(key_id, 0))
 
 
-@router.delete("/{key_id}", operation_id="revokeKey", status_code=204, responses=problems(401, 403, 404, 422, 503))
-async def revoke_key(key_id: uuid.UUID, caller: AdminKey, service: ServiceDep) -> None:
+@router.delete("/{key_id}", operation_id="revokeKey", status_code=204, responses=problems(401, 403, 404, 412, 422, 503))
+async def revoke_key(key_id: uuid.UUID, caller: AdminKey, service: ServiceDep, if_match: IfMatch = None) -> None:
     """Revoke a key for good."""
     async with service.database.transaction() as connection:
-        if not await store.revoke(connection, key_id):
+        key = await store.find(connection, key_id, for_update=True)
+        if key is None:
             raise _unknown(key_id)
+        check_unchanged(if_match, etag(key.version))
+        await store.revoke(connection, key_id)
 
 
 def _unknown(key_id: uuid.UUID) -> NotFound:

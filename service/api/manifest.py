@@ -1,6 +1,7 @@
 """Reading the manifest of an archive, line by line."""
 
 import asyncio
+import hashlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -21,8 +22,10 @@ _LONGEST_LINE = 1024 * 1024
 _SHOWN_ERRORS = 5
 
 
-async def read_manifest(archive: TarReader, settings: Settings, gallery: str, caller: str, owner: Owner) -> list[Line]:
-    """The tracklets of the manifest; a line that breaks a rule is one that failed.
+async def read_manifest(
+    archive: TarReader, settings: Settings, gallery: str, caller: str, owner: Owner
+) -> tuple[list[Line], bytes]:
+    """The tracklets of the manifest, and its SHA-256; a line that breaks a rule is one that failed.
 
     Raises:
         InvalidArchive: there is no manifest, it is too large, or a line is no JSON object.
@@ -37,7 +40,9 @@ async def read_manifest(archive: TarReader, settings: Settings, gallery: str, ca
         )
     reading = _Reading(settings, gallery, caller, owner)
     number = 0
+    digest = hashlib.sha256()
     async for text in _lines(archive):
+        digest.update(text + b"\n")
         number += 1
         if not text.strip():
             continue
@@ -47,7 +52,7 @@ async def read_manifest(archive: TarReader, settings: Settings, gallery: str, ca
                 "Send several archives."
             )
         reading.take(number, text)
-    return reading.lines
+    return reading.lines, digest.digest()
 
 
 async def _lines(archive: TarReader) -> AsyncIterator[bytes]:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import FileResponse
 from pydantic import ValidationError
 
-from service.api.conditional import IfMatch, IfNoneMatch, etag, still_good, versions_in
+from service.api.conditional import TAGGED, IfMatch, IfNoneMatch, etag, still_good, versions_in
 from service.api.creating import CreatingRoute
 from service.api.cursors import cut_page, decode_cursor, encode_cursor
 from service.api.dependencies import ReadKey, ServiceDep, WriteKey, owner_of, single_valued
@@ -64,7 +64,8 @@ _UPLOAD_BODY = {
     status_code=201,
     response_model=StoredAnswer,
     responses={
-        200: {"model": StoredAnswer, "description": "The same tracklet was there already"},
+        200: TAGGED | {"model": StoredAnswer, "description": "The same tracklet was there already"},
+        201: TAGGED,
         **problems(400, 401, 403, 409, 413, 415, 422, 503, 507),
     },
     openapi_extra=_UPLOAD_BODY,
@@ -105,7 +106,11 @@ async def list_tracklets(
     )
 
 
-@router.get("/{tracklet_id}", operation_id="getTracklet", responses=problems(401, 403, 404, 422, 503))
+@router.get(
+    "/{tracklet_id}",
+    operation_id="getTracklet",
+    responses={200: TAGGED, **problems(401, 403, 404, 422, 503)},
+)
 async def get_tracklet(tracklet_id: uuid.UUID, response: Response, caller: ReadKey, service: ServiceDep) -> Tracklet:
     """Read one tracklet."""
     return await _tracklet(tracklet_id, response, service)
@@ -114,7 +119,7 @@ async def get_tracklet(tracklet_id: uuid.UUID, response: Response, caller: ReadK
 @router.patch(
     "/{tracklet_id}",
     operation_id="changeTracklet",
-    responses=problems(401, 403, 404, 409, 412, 413, 415, 422, 503),
+    responses={200: TAGGED, **problems(401, 403, 404, 409, 412, 413, 415, 422, 503)},
     openapi_extra=json_body(TrackletChange),
 )
 async def change_tracklet(
@@ -139,12 +144,17 @@ async def change_tracklet(
 
 
 @router.delete(
-    "/{tracklet_id}", operation_id="deleteTracklet", status_code=204, responses=problems(401, 403, 404, 422, 503, 507)
+    "/{tracklet_id}",
+    operation_id="deleteTracklet",
+    status_code=204,
+    responses=problems(401, 403, 404, 412, 422, 503, 507),
 )
-async def delete_tracklet(tracklet_id: uuid.UUID, caller: WriteKey, service: ServiceDep) -> None:
+async def delete_tracklet(
+    tracklet_id: uuid.UUID, caller: WriteKey, service: ServiceDep, if_match: IfMatch = None
+) -> None:
     """Delete a tracklet with its frames. When this answers, no search finds it any more."""
     # A client that hangs up must not leave the files behind.
-    await asyncio.shield(asyncio.create_task(service.uploads.delete(tracklet_id, caller)))
+    await asyncio.shield(asyncio.create_task(service.uploads.delete(tracklet_id, caller, versions_in(if_match))))
 
 
 @router.get(
@@ -152,8 +162,9 @@ async def delete_tracklet(tracklet_id: uuid.UUID, caller: WriteKey, service: Ser
     operation_id="getFrame",
     response_class=FileResponse,
     responses={
-        200: {"content": {kind: {} for kind in ("image/jpeg", "image/png", "image/webp")}, "description": "The image"},
-        304: {"description": "The copy that If-None-Match names is still good"},
+        200: TAGGED
+        | {"content": {kind: {} for kind in ("image/jpeg", "image/png", "image/webp")}, "description": "The image"},
+        304: TAGGED | {"description": "The copy that If-None-Match names is still good"},
         **problems(401, 403, 404, 422, 503),
     },
 )

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from service.client.errors import UnexpectedAnswerError
 from service.client.wire import Tracklet
+from service.client.wire.galleries import Transits
 
 Answer = TypeVar("Answer", bound=BaseModel)
 _IMAGE_TYPES = {b"\xff\xd8": "jpeg", b"\x89P": "png", b"RI": "webp"}
@@ -43,6 +44,16 @@ def parse(kind: type[Answer], response: httpx.Response) -> Answer:
 def segment(identifier: object) -> str:
     """An identifier as one segment of a path."""
     return quote(str(identifier), safe="")
+
+
+def if_match(version: int | str | None) -> dict[str, str]:
+    """The header with which only this version is changed; none where any is."""
+    return {} if version is None else {"If-Match": f'"{version}"'}
+
+
+def transits_of(response: httpx.Response) -> Transits:
+    """The transit times that were answered; their version is in the answer's header."""
+    return parse(Transits, response).model_copy(update={"version": response.headers.get("ETag", "").strip('"') or None})
 
 
 def frame_parts(frames: Sequence[bytes], field: str = "frames") -> list[tuple[str, tuple[str, bytes, str]]]:

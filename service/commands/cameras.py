@@ -67,7 +67,9 @@ def set_camera(
         before = next((one for one in client.list_cameras(gallery) if one.name == name), None)
         said = before.model_dump(include=set(given)) if before else {}
         said |= {field: value for field, value in given.items() if value is not None}
-        camera = client.put_camera(gallery or DEFAULT_GALLERY, name, **said)
+        # What somebody else says of it meanwhile must not be put back to what it was.
+        version = before.version if before else None
+        camera = client.put_camera(gallery or DEFAULT_GALLERY, name, **said, version=version, new=before is None)
     if as_json:
         print_json(camera.model_dump(mode="json"))
     else:

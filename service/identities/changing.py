@@ -94,9 +94,12 @@ async def assign(
         NotFound, IdentityMerged: as `Edit.identity`, or the gallery lacks a tracklet.
         IdentityConflict: a tracklet is of another identity, or was said to be of a different person.
     """
+    made_by = creation.new_id(f"assignment {identity_id}")
     async with editor.of_identity(identity_id, done_by) as edit:
+        if await edit.made_before(identity_id, made_by) is not None:
+            return
         identity = await edit.identity(identity_id)
-        await edit.give(identity, await edit.tracklets(tracklet_ids), move=move)
+        await edit.give(identity, await edit.tracklets(tracklet_ids), move=move, made_by=made_by)
 
 
 async def unassign(editor: Editor, identity_id: uuid.UUID, tracklet_id: uuid.UUID, done_by: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service import creation
 from service.errors import FieldError, IdentityConflict, IdentityMerged, NotFound, PreconditionFailed
 from service.gallery.galleries import Galleries
 from service.store import assignments, changes, identities, matches
@@ -18,7 +19,7 @@ from service.store.assignments import Held
 from service.store.database import Database
 from service.store.galleries import Gallery
 from service.store.identities import IdentityRecord
-from service.store.identity_events import EventKind
+from service.store.identity_events import EventKind, IdentityEvent
 from service.store.matches import MatchDecision
 
 _NAMED = 20
@@ -36,6 +37,14 @@ class Edit:
     gallery: Gallery
     done_by: str
     changed: list[uuid.UUID] = field(default_factory=list)
+
+    async def made_before(self, identity_id: uuid.UUID, made_by: uuid.UUID) -> IdentityEvent | None:
+        """The event that an earlier try of the running request wrote, whose answer was lost.
+
+        Args:
+            made_by: the `creation.new_id` of what the request does, as `write` was given it.
+        """
+        return await events.find_made(self.connection, identity_id, made_by) if creation.may_exist() else None
 
     async def identity(self, identity_id: uuid.UUID, versions: frozenset[int] | None = None) -> IdentityRecord:
         """An identity that can be changed; nobody gives it a tracklet before this transaction ends.
@@ -80,11 +89,14 @@ class Edit:
             raise NotFound(f"Gallery {self.gallery.name} has no tracklets {named}{more}.")
         return held
 
-    async def give(self, identity: IdentityRecord, held: Sequence[Held], *, move: bool) -> int | None:
+    async def give(
+        self, identity: IdentityRecord, held: Sequence[Held], *, move: bool, made_by: uuid.UUID | None = None
+    ) -> int | None:
         """Give tracklets to an identity.
 
         Args:
             move: also those of other identities.
+            made_by: see `made_before`.
 
         Returns:
             The event; None when they were its tracklets already.
@@ -98,7 +110,7 @@ class Edit:
         if not moving:
             return None
         await self._write_loss([tracklet for tracklet in moving if tracklet.identity is not None])
-        event_id = await self.write(identity.id, "assigned", [tracklet.id for tracklet in moving])
+        event_id = await self.write(identity.id, "assigned", [tracklet.id for tracklet in moving], made_by=made_by)
         await identities.count_edit(self.connection, identity.id)
         await self._assign(moving, identity.name)
         return event_id
@@ -136,8 +148,11 @@ class Edit:
         tracklet_ids: Sequence[uuid.UUID] = (),
         other_id: uuid.UUID | None = None,
         details: dict[str, Any] | None = None,
+        made_by: uuid.UUID | None = None,
     ) -> int:
         """Write an event of this person down; returns its id."""
+        if made_by is not None and creation.is_keyed():
+            details = (details or {}) | {"made_by": str(made_by)}
         return await events.add(
             self.connection, self.gallery.id, identity_id, kind, self.done_by, tracklet_ids, other_id, details
         )

@@ -4,8 +4,9 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from service import creation
 from service.errors import InvalidRequest, MergeUndone, NotFound
-from service.identities.editing import Editor
+from service.identities.editing import Edit, Editor
 from service.store import assignments, identities
 from service.store import identity_events as events
 from service.store.identity_events import IdentityEvent
@@ -38,7 +39,11 @@ async def merge(editor: Editor, kept_id: uuid.UUID, other_id: uuid.UUID, done_by
     """
     if kept_id == other_id:
         raise InvalidRequest("An identity cannot be merged into itself.")
+    made_by = creation.new_id(f"merge {kept_id} {other_id}")
     async with editor.of_identity(kept_id, done_by) as edit:
+        made = await edit.made_before(kept_id, made_by)
+        if made is not None:
+            return made.id
         kept, other = await edit.identities([kept_id, other_id])
         moved = await identities.move_all(edit.connection, edit.gallery.id, other.name, kept.name)
         edit.changed += moved
@@ -46,7 +51,7 @@ async def merge(editor: Editor, kept_id: uuid.UUID, other_id: uuid.UUID, done_by
         for identity_id in (kept_id, other_id):
             await identities.count_edit(edit.connection, identity_id)
         details = {"name": kept.name, "other_name": other.name}
-        return await edit.write(kept_id, "merged", moved, other_id, details)
+        return await edit.write(kept_id, "merged", moved, other_id, details, made_by)
 
 
 async def unmerge(editor: Editor, kept_id: uuid.UUID, event_id: int, done_by: str) -> Unmerged:
@@ -57,17 +62,21 @@ async def unmerge(editor: Editor, kept_id: uuid.UUID, event_id: int, done_by: st
         IdentityMerged: the identity went into another one since: that merge comes first.
         MergeUndone: it is undone already.
     """
+    made_by = creation.new_id(f"undoing of merge {event_id}")
     async with editor.of_identity(kept_id, done_by) as edit:
         event = await events.find(edit.connection, event_id)
         if event is None or event.kind != "merged" or event.identity_id != kept_id or event.other_id is None:
             raise NotFound(f"Event {event_id} is no merge into identity {kept_id}; GET /identities/{kept_id}/history.")
+        made = await edit.made_before(kept_id, made_by)
+        if made is not None:
+            return await _as_undone(edit, event, event.other_id, made.tracklet_ids)
         held = await identities.hold(edit.connection, [kept_id, event.other_id])
         kept = await edit.identity(kept_id)
         other = held.get(event.other_id)
         last = await events.last_merge(edit.connection, kept_id, event.other_id)
         if other is None or other.merged_into != kept_id or last != event_id:
             raise MergeUndone(f"Merge {event_id} is undone already; GET /identities/{kept_id}/history.")
-        stored = {one.id for one in await assignments.hold(edit.connection, edit.gallery.id, event.tracklet_ids)}
+        stored = await _stored(edit, event)
         since = await events.after(edit.connection, edit.gallery.id, event_id, event.tracklet_ids)
         placed = still_placed(event, since)
         restored = [one for one in event.tracklet_ids if one in placed and one in stored]
@@ -75,13 +84,25 @@ async def unmerge(editor: Editor, kept_id: uuid.UUID, event_id: int, done_by: st
         for identity in (kept, other):
             await identities.count_edit(edit.connection, identity.id)
         details = {"name": kept.name, "other_name": other.name, "event_id": event_id}
-        await edit.write(kept_id, "unmerged", restored, other.id, details)
+        await edit.write(kept_id, "unmerged", restored, other.id, details, made_by)
         if restored:
             await assignments.assign(edit.connection, restored, other.name)
             edit.changed += restored
-        elsewhere = [one for one in event.tracklet_ids if one in stored and one not in placed]
-        gone = [one for one in event.tracklet_ids if one not in stored]
-        return Unmerged(other.id, restored, elsewhere, gone)
+        return await _as_undone(edit, event, other.id, restored)
+
+
+async def _stored(edit: Edit, merge: IdentityEvent) -> set[uuid.UUID]:
+    """Those of the tracklets that a merge moved which are stored; they are held."""
+    return {one.id for one in await assignments.hold(edit.connection, edit.gallery.id, merge.tracklet_ids)}
+
+
+async def _as_undone(
+    edit: Edit, merge: IdentityEvent, identity_id: uuid.UUID, restored: Sequence[uuid.UUID]
+) -> Unmerged:
+    stored, back = await _stored(edit, merge), set(restored)
+    left = [one for one in merge.tracklet_ids if one not in back]
+    elsewhere = [one for one in left if one in stored]
+    return Unmerged(identity_id, list(restored), elsewhere, [one for one in left if one not in stored])
 
 
 def still_placed(placing: IdentityEvent, since: Sequence[IdentityEvent]) -> set[uuid.UUID]:

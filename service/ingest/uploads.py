@@ -126,17 +126,20 @@ class Uploads:
             await self._galleries.catch_up(gallery.name, change)
         return new.as_stored(gallery.name, gallery.model_id, identity, created_at), gallery.model_id, True
 
-    async def delete(self, tracklet_id: uuid.UUID, done_by: str) -> None:
+    async def delete(self, tracklet_id: uuid.UUID, done_by: str, versions: frozenset[int] | None = None) -> None:
         """Delete a tracklet: row, descriptor, index entry, and the files that no other tracklet shares.
 
+        Args:
+            versions: those that the caller expects it to have; None: any.
+
         Raises:
-            NotFound: it is not stored.
+            NotFound, PreconditionFailed: it is not stored, or has another version.
         """
         deleted = None
         # What is in a gallery that is being deleted is gone already.
         with suppress(GalleryDeleting):
             async with self._database.changing() as connection:
-                deleted = await tracklet_writing.remove(connection, tracklet_id, done_by)
+                deleted = await tracklet_writing.remove(connection, tracklet_id, done_by, versions)
         if deleted is None:
             raise NotFound(f"There is no tracklet {tracklet_id}.")
         await self._galleries.catch_up(deleted.gallery, deleted.change)
@@ -207,4 +210,6 @@ async def _new_id(upload: Upload, contents: Sequence[bytes]) -> uuid.UUID:
     """An id for a tracklet of this content."""
     if not creation.is_keyed():
         return uuid.uuid4()
-    return creation.new_id(f"tracklet {(await asyncio.to_thread(upload.digest, contents)).hex()}")
+    digest = await asyncio.to_thread(upload.digest, contents)
+    # Tracklets of an archive come in any order, and two of them may have the same frames.
+    return creation.new_id(f"tracklet {digest.hex()} {upload.external_id}")

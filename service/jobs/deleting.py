@@ -47,21 +47,18 @@ async def start(database: Database, jobs: JobQueue, name: str, versions: frozens
 
     Raises:
         NotFound: there is no such gallery, or it is being deleted.
-        PreconditionFailed: it has another version.
+        PreconditionFailed: it has another version, or had when it was marked.
     """
     async with database.transaction() as connection:
-        if versions is not None:
-            record = await store.find(connection, name, lock=True)
-            if record is not None and record.version not in versions:
-                raise PreconditionFailed(f"Gallery {name} has version {record.version} by now: read it again.")
         found = await store.find_for_deletion(connection, name)
         if found is None or found.job_runs:
             raise NotFound(f"There is no gallery {name!r}.")
+        if versions is not None and found.version not in versions:
+            raise PreconditionFailed(f"Gallery {name} has version {found.version} by now: read it again.")
         others = await job_store.unfinished(connection, found.id)
         parameters = {"gallery_id": found.id, "tracklets": await store.count_tracklets(connection, found.id)}
         job = await jobs.enqueue(connection, DELETE_GALLERY, found.id, parameters)
-        if not await store.mark_deleting(connection, found.id) and not found.deleting:
-            raise NotFound(f"There is no gallery {name!r}.")
+        await store.mark_deleting(connection, found.id)
     for other in others:
         # Not in that transaction: some lock their job's row first, and some the gallery's. Those that are not reached
         # find the gallery gone.

@@ -1,5 +1,7 @@
 """Cameras of a gallery, how long the ways between them take, and what an index keeps of both."""
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -36,6 +38,11 @@ class Camera:
     time_offset_seconds: float
     created_at: datetime
     tracklets: int
+
+    @property
+    def version(self) -> str:
+        """Another one when something else is said of it, and of another camera that has its name later."""
+        return _digest((self.id, self.place, self.latitude, self.longitude, self.time_offset_seconds))
 
 
 @dataclass(frozen=True)
@@ -98,21 +105,38 @@ async def list_page(connection: AsyncConnection, gallery_id: int, limit: int, af
     return [Camera(*row) for row in await connection.execute(statement)]
 
 
-async def put(connection: AsyncConnection, gallery_id: int, name: str, values: Mapping[str, Any]) -> tuple[bool, int]:
-    """Make a camera what `values` say, and make it if it is new. Nothing may follow but COMMIT.
+async def hold(connection: AsyncConnection, gallery_id: int, name: str) -> Camera | None:
+    """As `find`; nobody says something else of the camera, or removes it, before this transaction ends."""
+    statement = select(CameraRow.id).where(CameraRow.gallery_id == gallery_id, CameraRow.name == name)
+    # Who only refers to it, as a new tracklet does, need not wait.
+    await connection.execute(statement.with_for_update(key_share=True))
+    # After the wait: what others committed meanwhile counts.
+    return await find(connection, gallery_id, name)
+
+
+async def hold_or_create(connection: AsyncConnection, gallery_id: int, name: str) -> tuple[Camera, bool]:
+    """As `hold`, and makes the camera where there is none; whether it did."""
+    while True:
+        # Waits for a concurrent creator to commit.
+        statement = insert_or(CameraRow).values(gallery_id=gallery_id, name=name).on_conflict_do_nothing()
+        created = await connection.scalar(statement.returning(CameraRow.id))
+        camera = await hold(connection, gallery_id, name)
+        # Else somebody removed it between the two.
+        if camera is not None:
+            return camera, created is not None
+
+
+async def put(connection: AsyncConnection, camera: Camera, gallery_id: int, values: Mapping[str, Any]) -> int:
+    """Make a held camera what `values` say. Nothing may follow but COMMIT.
 
     Returns:
-        Whether it is new, and the number of the rules that know of it.
+        The number of the rules that know of it.
 
     Raises:
         GalleryDeleting: the gallery is being deleted.
     """
-    statement = insert_or(CameraRow).values(gallery_id=gallery_id, name=name, **values)
-    created = await connection.scalar(statement.on_conflict_do_nothing().returning(CameraRow.id))
-    if created is None:
-        at = (CameraRow.gallery_id == gallery_id, CameraRow.name == name)
-        await connection.execute(update(CameraRow).where(*at).values(**values))
-    return created is not None, await _changed(connection, gallery_id)
+    await connection.execute(update(CameraRow).where(CameraRow.id == camera.id).values(**values))
+    return await _changed(connection, gallery_id)
 
 
 async def remove(connection: AsyncConnection, camera: Camera, gallery_id: int) -> int | None:
@@ -157,8 +181,20 @@ async def transits(connection: AsyncConnection, gallery_id: int) -> list[Transit
     return [Transit(*row) for row in await connection.execute(statement)]
 
 
+def version_of(said: Sequence[Transit]) -> str:
+    """Another one when something else is said of the ways between a gallery's cameras."""
+    return _digest(sorted((one.origin, one.destination, one.shortest, one.longest) for one in said))
+
+
+async def lock_transits(connection: AsyncConnection, gallery_id: int) -> None:
+    """Until this transaction ends, nobody else says how long the ways take. Taken before all else."""
+    await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _TRANSITS_LOCK_CLASS + gallery_id})
+
+
 async def put_transits(connection: AsyncConnection, gallery_id: int, given: Sequence[Transit]) -> int:
     """Say this of the ways between cameras and nothing else. Nothing may follow but COMMIT.
+
+    The caller has locked them: two at once would each add the same pairs.
 
     Returns:
         The number of the rules that know of it.
@@ -166,8 +202,6 @@ async def put_transits(connection: AsyncConnection, gallery_id: int, given: Sequ
     Raises:
         GalleryDeleting: the gallery is being deleted.
     """
-    # One after another: two at once would each add the same pairs.
-    await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _TRANSITS_LOCK_CLASS + gallery_id})
     await connection.execute(delete(TransitRow).where(TransitRow.gallery_id == gallery_id))
     cameras = select(CameraRow.name, CameraRow.id).where(CameraRow.gallery_id == gallery_id)
     ids = {row[0]: row[1] for row in await connection.execute(cameras)}
@@ -202,6 +236,10 @@ async def rules(connection: AsyncConnection, gallery_id: int) -> Rules:
     ways = await transits(connection, gallery_id)
     bounds = {(one.origin, one.destination): (one.shortest, one.longest) for one in ways}
     return Rules(row.rules, row.frame_cap, offsets, bounds)
+
+
+def _digest(said: object) -> str:
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:32]
 
 
 async def _changed(connection: AsyncConnection, gallery_id: int) -> int:

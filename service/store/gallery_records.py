@@ -158,15 +158,14 @@ async def announce(connection: AsyncConnection, gallery_id: int) -> None:
     await connection.execute(text("SELECT pg_notify(:channel, :payload)"), values)
 
 
-async def mark_deleting(connection: AsyncConnection, gallery_id: int) -> bool:
-    """From COMMIT on the gallery is there for nobody but the job that removes it; False if it was not any more.
+async def mark_deleting(connection: AsyncConnection, gallery_id: int) -> None:
+    """From COMMIT on the gallery is there for nobody but the job that removes it.
 
     Locks the gallery's row: who waits to number a change finds out.
     """
     statement = update(GalleryRow).where(GalleryRow.id == gallery_id, ~GalleryRow.deleting).values(deleting=True)
-    marked = (await connection.execute(statement)).rowcount > 0
+    await connection.execute(statement)
     await announce(connection, gallery_id)
-    return marked
 
 
 @dataclass(frozen=True)
@@ -174,14 +173,18 @@ class Deletable:
     """A gallery that may be deleted, or is being; `job_runs` while a job for that waits or runs."""
 
     id: int
-    deleting: bool
+    version: int
     job_runs: bool
 
 
 async def find_for_deletion(connection: AsyncConnection, name: str) -> Deletable | None:
-    """The gallery called `name`, also one that is being deleted."""
+    """The gallery called `name`, also one that is being deleted; nobody changes it before this transaction ends."""
+    await connection.execute(
+        select(GalleryRow.id).where(GalleryRow.name == name).with_for_update(of=GalleryRow, key_share=True)
+    )
+    # After the wait: a job that somebody else started meanwhile counts.
     job = select(JobRow.id).where(JobRow.gallery_id == GalleryRow.id, JobRow.finished_at.is_(None))
-    statement = select(GalleryRow.id, GalleryRow.deleting, and_(GalleryRow.deleting, job.exists()))
+    statement = select(GalleryRow.id, GalleryRow.version, and_(GalleryRow.deleting, job.exists()))
     row = (await connection.execute(statement.where(GalleryRow.name == name))).one_or_none()
     return Deletable(*row) if row else None
 

@@ -67,7 +67,7 @@ async def claim(
     """Claim the key, unless it is taken. A claim that was not heard of for its lease is taken over.
 
     Args:
-        fingerprint: SHA-256 of what was asked.
+        fingerprint: SHA-256 of what was asked, as far as it has come in.
         lease: for how long the claim holds unless it is renewed.
         keep: for how long the key is remembered.
     """
@@ -107,13 +107,12 @@ async def renew(connection: AsyncConnection, held: Claim, lease: timedelta) -> N
     )
 
 
-async def finish(connection: AsyncConnection, held: Claim, answer: Answer) -> None:
-    """Keep the answer, unless somebody took the claim over."""
-    await connection.execute(
-        update(Row)
-        .where(*_is(held.name), Row.owner == held.owner)
-        .values(status=answer.status, headers=answer.headers, body=answer.body, locked_until=func.now())
-    )
+async def finish(connection: AsyncConnection, held: Claim, answer: Answer, whole: bytes | None = None) -> None:
+    """Keep the answer, unless somebody took the claim over; `whole` is a fingerprint in the place of the claim's."""
+    kept = {"status": answer.status, "headers": answer.headers, "body": answer.body, "locked_until": func.now()}
+    if whole is not None:
+        kept["fingerprint"] = whole
+    await connection.execute(update(Row).where(*_is(held.name), Row.owner == held.owner).values(**kept))
 
 
 async def forget(connection: AsyncConnection, held: Claim) -> None:

@@ -25,7 +25,8 @@ class IdentityEvent:
         other_id: of `merged` and `unmerged`: the identity that went into `identity_id`, or came out of it again.
         tracklet_ids: `created`, `assigned`: what it was given; `unassigned`, `deleted`, `tracklet_deleted`: what it
             lost; `merged`: what came from the other; `unmerged`: what went back.
-        details: `name` and, of `renamed`, `former_name`; `event_id` of an `unmerged`: the merge that it undid.
+        details: `name` and, of `renamed`, `former_name`; `event_id` of an `unmerged`: the merge that it undid;
+            `made_by`: the id that the request under an idempotency key gave it.
     """
 
     id: int
@@ -83,6 +84,15 @@ async def add(
 async def find(connection: AsyncConnection, event_id: int) -> IdentityEvent | None:
     """The event, if there is one."""
     row = (await connection.execute(_EVENT.where(IdentityEventRow.id == event_id))).one_or_none()
+    return IdentityEvent(*row) if row else None
+
+
+async def find_made(connection: AsyncConnection, identity_id: uuid.UUID, made_by: uuid.UUID) -> IdentityEvent | None:
+    """The event of the identity that a request under an idempotency key wrote, if it did."""
+    statement = _EVENT.where(
+        IdentityEventRow.identity_id == identity_id, IdentityEventRow.details["made_by"].astext == str(made_by)
+    )
+    row = (await connection.execute(statement)).one_or_none()
     return IdentityEvent(*row) if row else None
 
 

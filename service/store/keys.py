@@ -140,15 +140,14 @@ async def ensure(connection: AsyncConnection, name: str, scopes: list[Scope], se
     )
 
 
-async def revoke(connection: AsyncConnection, key_id: uuid.UUID) -> bool:
-    """Revoke a key for good. False when there is no such key; revoking twice is fine."""
+async def revoke(connection: AsyncConnection, key_id: uuid.UUID) -> None:
+    """Revoke a key for good; revoking twice is fine."""
     statement = (
         update(KeyRow)
         .where(KeyRow.id == key_id)
         .values(revoked_at=func.coalesce(KeyRow.revoked_at, func.now()), version=KeyRow.version + 1)
-        .returning(KeyRow.id)
     )
-    return (await connection.execute(statement)).one_or_none() is not None
+    await connection.execute(statement)
 
 
 async def any_admin(connection: AsyncConnection) -> bool:

@@ -10,7 +10,7 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.dialects.postgresql import insert as insert_or
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.errors import GalleryMoved
+from service.errors import GalleryMoved, PreconditionFailed
 from service.store import changes, identities
 from service.store import identity_events as events
 from service.store.tables import CameraRow, DescriptorRow, FrameRow, GalleryRow, TrackletRow
@@ -162,8 +162,22 @@ class Deleted:
     frames: frozenset[bytes]
 
 
-async def remove(connection: AsyncConnection, tracklet_id: uuid.UUID, done_by: str) -> Deleted | None:
-    """Delete the tracklet and number the change; None when it is not stored. Nothing may follow but COMMIT."""
+async def remove(
+    connection: AsyncConnection, tracklet_id: uuid.UUID, done_by: str, versions: frozenset[int] | None = None
+) -> Deleted | None:
+    """Delete the tracklet and number the change; None when it is not stored. Nothing may follow but COMMIT.
+
+    Args:
+        versions: those that the caller expects it to have; None: any.
+
+    Raises:
+        PreconditionFailed: it has another version.
+    """
+    if versions is not None:
+        held = select(TrackletRow.version).where(TrackletRow.id == tracklet_id).with_for_update()
+        version = await connection.scalar(held)
+        if version is not None and version not in versions:
+            raise PreconditionFailed(f"It has version {version} by now: read it again, and delete that.")
     frames = frozenset(await connection.scalars(select(FrameRow.sha256).where(FrameRow.tracklet_id == tracklet_id)))
     gone = (
         await connection.execute(

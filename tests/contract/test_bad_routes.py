@@ -24,7 +24,7 @@ METHODS = {
     "/galleries/default": {"GET", "PATCH", "DELETE"},
     "/galleries/default/transits": {"GET", "PUT"},
     "/cameras": {"GET"},
-    "/cameras/default/none": {"PUT", "DELETE"},
+    "/cameras/default/none": {"GET", "PUT", "DELETE"},
     "/search/examples": {"POST"},
     "/search/batch": {"POST"},
     "/search/export": {"GET", "POST"},

@@ -92,3 +92,55 @@ def test_a_calibration_is_started_once(running_service: RunningService) -> None:
     other = post(running_service, "/admin/calibrations", {"match_fpir": 0.03}, key)
     assert problem(other, 422)["code"] == "idempotency_key_reused"
     assert count(running_service, "jobs") == before + 1
+
+
+def two_people(running: RunningService, key: str) -> tuple[str, str, list[str]]:
+    """Two identities of a tracklet each, and the tracklets."""
+    ids = [upload(running, seed=seed, frames=1)["id"] for seed in (6, 7)]
+    ann, ben = (
+        post(running, "/identities", {"name": f"{name} {key}", "tracklet_ids": [one]}, new_key()).json()["id"]
+        for name, one in zip(("Ann", "Ben"), ids, strict=True)
+    )
+    return ann, ben, ids
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["answered", "lost"])
+@pytest.mark.parametrize("what", ["merge", "unmerge", "tracklets"])
+def test_what_is_done_to_an_identity_is_done_once(running_service: RunningService, what: str, lost: bool) -> None:
+    key = new_key()
+    ann, ben, ids = two_people(running_service, key)
+    body, other = {"from_id": ben}, {"from_id": ann}
+    if what == "tracklets":
+        body, other = {"tracklet_ids": ids, "move": True}, {"tracklet_ids": ids}
+    if what == "unmerge":
+        event = post(running_service, f"/identities/{ann}/merge", body, new_key()).json()["event_id"]
+        body, other = {"event_id": event}, {"event_id": event + 1}
+    path, events = f"/identities/{ann}/{what}", count(running_service, "identity_events")
+    if lost:
+        with no_answer_kept(running_service):
+            first = post(running_service, path, body, key)
+        let_claims_run_out(running_service)
+    else:
+        first = post(running_service, path, body, key)
+    assert first.status_code == 200, first.text
+    made = count(running_service, "identity_events")
+    assert made > events
+    # Somebody takes it back, or does it again, and that stays.
+    if what == "merge":
+        undo = {"event_id": first.json()["event_id"]}
+        assert post(running_service, f"/identities/{ann}/unmerge", undo, new_key()).status_code == 200
+    elif what == "unmerge":
+        assert post(running_service, f"/identities/{ann}/merge", {"from_id": ben}, new_key()).status_code == 200
+    else:
+        back = {"tracklet_ids": ids[1:], "move": True}
+        assert post(running_service, f"/identities/{ben}/tracklets", back, new_key()).status_code == 200
+    made = count(running_service, "identity_events")
+    second, third = (post(running_service, path, body, key) for _ in range(2))
+    assert second.status_code == 200, second.text
+    assert ("idempotent-replayed" in second.headers) is not lost
+    assert (third.content, third.headers["idempotent-replayed"]) == (second.content, "true")
+    assert third.headers["etag"] == second.headers["etag"]
+    for said in ("event_id", "restored", "elsewhere", "gone"):
+        assert second.json().get(said) == first.json().get(said)
+    assert count(running_service, "identity_events") == made
+    assert problem(post(running_service, path, other, key), 422)["code"] == "idempotency_key_reused"

@@ -42,6 +42,7 @@ ENDPOINTS = {
         "write",
     ),
     "list cameras": ("GET", "/cameras", {}, "read"),
+    "read a camera": ("GET", "/cameras/default/none", {}, "read"),
     "say a camera": ("PUT", "/cameras/none/a", {"json": {}}, "write"),
     "remove a camera": ("DELETE", "/cameras/default/none", {}, "write"),
     "search by examples": ("POST", "/search/examples", {"json": {"positive": [ID]}}, "read"),

@@ -27,6 +27,7 @@ _KEY: dict[str, Any] = {
     "requests_per_minute": 600,
     "max_tracklets": None,
     "tracklets": TRACKLETS,
+    "version": 1,
 }
 _FINDING: dict[str, Any] = {
     "kind": "frame_missing",

@@ -42,6 +42,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "longitude": 8.548,
         "time_offset_seconds": -12.5,
         "tracklets": 812,
+        "version": "b1f4d0f0a1c94c6e8d1d5b7f3d4a9c20",
         "created_at": AT,
     },
 }

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import BinaryIO
 
-from service.client.answers import parse, segment
+from service.client.answers import if_match, parse, segment
 from service.client.asynchronous.sending import AsyncSender
 from service.client.bodies import AsyncPieces, announced
 from service.client.errors import JobTimeoutError
@@ -159,10 +159,18 @@ class AsyncAdminMethods(AsyncSender):
         """Return one key and what it has stored."""
         return parse(Key, await self._send("GET", f"/admin/keys/{segment(key_id)}"))
 
-    async def change_key(self, key_id: str, **changes: str | int | None) -> Key:
-        """Change `name`, `requests_per_minute` or `max_tracklets` of a key; None takes the service's default again."""
-        return parse(Key, await self._send("PATCH", f"/admin/keys/{segment(key_id)}", json=changes))
+    async def change_key(self, key_id: str, *, version: int | None = None, **changes: str | int | None) -> Key:
+        """Change `name`, `requests_per_minute` or `max_tracklets` of a key; None takes the service's default again.
 
-    async def revoke_key(self, key_id: str) -> None:
-        """Take a key out of force."""
-        await self._send("DELETE", f"/admin/keys/{segment(key_id)}", gone_is_done=True)
+        Args:
+            version: change nothing, and raise `ApiProblem`, when the key is of another version by now.
+        """
+        path = f"/admin/keys/{segment(key_id)}"
+        response = await self._send("PATCH", path, repeatable=version is None, json=changes, headers=if_match(version))
+        return parse(Key, response)
+
+    async def revoke_key(self, key_id: str, *, version: int | None = None) -> None:
+        """Take a key out of force; with `version`, only if it has that one."""
+        # A revoked key has another version: the second of two requests would be refused.
+        path = f"/admin/keys/{segment(key_id)}"
+        await self._send("DELETE", path, repeatable=version is None, gone_is_done=True, headers=if_match(version))

@@ -37,7 +37,7 @@ class AsyncBulkMethods(AsyncSender):
         return parse(
             BatchReport,
             await self._send(
-                "POST", "/tracklets/batch", params=parameters, headers=headers, content=AsyncPieces(content)
+                "POST", "/tracklets/batch", once=True, params=parameters, headers=headers, content=AsyncPieces(content)
             ),
         )
 

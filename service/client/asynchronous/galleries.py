@@ -4,7 +4,7 @@
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from service.client.answers import parse, segment
+from service.client.answers import if_match, parse, segment, transits_of
 from service.client.asynchronous.sending import AsyncSender
 from service.client.wire import Job
 from service.client.wire.galleries import Camera, CameraPage, Gallery, GalleryPage, Transits
@@ -42,19 +42,25 @@ class AsyncGalleryMethods(AsyncSender):
         Args:
             version: change nothing, and raise `ApiProblem`, when the gallery is of another version by now.
         """
-        headers = {} if version is None else {"If-Match": f'"{version}"'}
         path = f"/galleries/{segment(name)}"
-        response = await self._send("PATCH", path, repeatable=version is None, json=dict(changes), headers=headers)
+        response = await self._send(
+            "PATCH", path, repeatable=version is None, json=dict(changes), headers=if_match(version)
+        )
         return parse(Gallery, response)
 
-    async def delete_gallery(self, name: str) -> Job:
-        """Start to remove a gallery; from now on it is there for nobody."""
-        return parse(Job, await self._send("DELETE", f"/galleries/{segment(name)}", repeatable=False))
+    async def delete_gallery(self, name: str, *, version: int | None = None) -> Job:
+        """Start to remove a gallery, from now on it is there for nobody; with `version`, only if it has that one."""
+        path = f"/galleries/{segment(name)}"
+        return parse(Job, await self._send("DELETE", path, repeatable=False, headers=if_match(version)))
 
     async def list_cameras(self, gallery: str | None = None) -> AsyncIterator[Camera]:
         """Yield a gallery's cameras, oldest first."""
         async for item in self._pages(CameraPage, "/cameras", gallery):
             yield item
+
+    async def get_camera(self, gallery: str, name: str) -> Camera:
+        """Return one camera."""
+        return parse(Camera, await self._send("GET", f"/cameras/{segment(gallery)}/{segment(name)}"))
 
     async def put_camera(
         self,
@@ -65,25 +71,42 @@ class AsyncGalleryMethods(AsyncSender):
         latitude: float | None = None,
         longitude: float | None = None,
         time_offset_seconds: float = 0.0,
+        version: str | None = None,
+        new: bool = False,
     ) -> Camera:
-        """Say everything of a camera, and make it if it is new."""
+        """Say everything of a camera, and make it if it is new.
+
+        Args:
+            version: change nothing, and raise `ApiProblem`, when the camera is of another version by now.
+            new: and when it is there already.
+        """
         body = {
             "place": place,
             "latitude": latitude,
             "longitude": longitude,
             "time_offset_seconds": time_offset_seconds,
         }
-        return parse(Camera, await self._send("PUT", f"/cameras/{segment(gallery)}/{segment(name)}", json=body))
+        path = f"/cameras/{segment(gallery)}/{segment(name)}"
+        headers = if_match(version) | ({"If-None-Match": "*"} if new else {})
+        return parse(Camera, await self._send("PUT", path, repeatable=not headers, json=body, headers=headers))
 
-    async def delete_camera(self, gallery: str, name: str) -> None:
-        """Remove a camera that no tracklet names."""
-        await self._send("DELETE", f"/cameras/{segment(gallery)}/{segment(name)}", gone_is_done=True)
+    async def delete_camera(self, gallery: str, name: str, *, version: str | None = None) -> None:
+        """Remove a camera that no tracklet names; with `version`, only if it has that one."""
+        path = f"/cameras/{segment(gallery)}/{segment(name)}"
+        await self._send("DELETE", path, gone_is_done=True, headers=if_match(version))
 
     async def get_transits(self, gallery: str) -> Transits:
         """Return how long the ways between a gallery's cameras take."""
-        return parse(Transits, await self._send("GET", f"/galleries/{segment(gallery)}/transits"))
+        return transits_of(await self._send("GET", f"/galleries/{segment(gallery)}/transits"))
 
-    async def put_transits(self, gallery: str, transits: Transits) -> Transits:
-        """Say how long the ways between a gallery's cameras take; what was said before is forgotten."""
+    async def put_transits(self, gallery: str, transits: Transits, *, version: str | None = None) -> Transits:
+        """Say how long the ways between a gallery's cameras take; what was said before is forgotten.
+
+        Args:
+            version: change nothing, and raise `ApiProblem`, when something else than in this version was said by now.
+        """
         path = f"/galleries/{segment(gallery)}/transits"
-        return parse(Transits, await self._send("PUT", path, json=transits.model_dump(mode="json")))
+        body = transits.model_dump(mode="json")
+        return transits_of(
+            await self._send("PUT", path, repeatable=version is None, json=body, headers=if_match(version))
+        )

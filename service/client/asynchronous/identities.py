@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
-from service.client.answers import parse, segment
+from service.client.answers import if_match, parse, segment
 from service.client.asynchronous.sending import AsyncSender
 from service.client.options import KEEP
 from service.client.wire import Tracklet
@@ -50,20 +50,21 @@ class AsyncIdentityMethods(AsyncSender):
     async def rename_identity(self, identity_id: str, name: str, *, version: int | None = None) -> Identity:
         """Give an identity another name; with `version`, only if it has that one."""
         path = f"/identities/{segment(identity_id)}"
-        headers = {} if version is None else {"If-Match": f'"{version}"'}
-        repeatable = version is None
-        return parse(
-            Identity, await self._send("PATCH", path, repeatable=repeatable, json={"name": name}, headers=headers)
+        response = await self._send(
+            "PATCH", path, repeatable=version is None, json={"name": name}, headers=if_match(version)
         )
+        return parse(Identity, response)
 
-    async def delete_identity(self, identity_id: str) -> None:
-        """Delete an identity; its tracklets stay, without one."""
-        await self._send("DELETE", f"/identities/{segment(identity_id)}", gone_is_done=True)
+    async def delete_identity(self, identity_id: str, *, version: int | None = None) -> None:
+        """Delete an identity, its tracklets stay without one; with `version`, only if it has that one."""
+        path = f"/identities/{segment(identity_id)}"
+        await self._send("DELETE", path, gone_is_done=True, headers=if_match(version))
 
     async def assign_tracklets(self, identity_id: str, tracklet_ids: Sequence[str], *, move: bool = False) -> Identity:
         """Give tracklets to an identity, all or none; with `move`, also those of other identities."""
         body = {"tracklet_ids": [str(one) for one in tracklet_ids], "move": move}
-        return parse(Identity, await self._send("POST", f"/identities/{segment(identity_id)}/tracklets", json=body))
+        path = f"/identities/{segment(identity_id)}/tracklets"
+        return parse(Identity, await self._send("POST", path, once=True, json=body))
 
     async def unassign_tracklet(self, identity_id: str, tracklet_id: str) -> None:
         """Take a tracklet from an identity; it stays stored."""
@@ -73,12 +74,12 @@ class AsyncIdentityMethods(AsyncSender):
     async def merge_identities(self, kept_id: str, from_id: str) -> Merged:
         """Give all tracklets of `from_id` to `kept_id`."""
         path = f"/identities/{segment(kept_id)}/merge"
-        return parse(Merged, await self._send("POST", path, repeatable=False, json={"from_id": str(from_id)}))
+        return parse(Merged, await self._send("POST", path, once=True, json={"from_id": str(from_id)}))
 
     async def unmerge_identities(self, kept_id: str, event_id: int) -> Unmerged:
         """Undo a merge into an identity; `event_id` is the merge's in its history."""
         path = f"/identities/{segment(kept_id)}/unmerge"
-        return parse(Unmerged, await self._send("POST", path, repeatable=False, json={"event_id": event_id}))
+        return parse(Unmerged, await self._send("POST", path, once=True, json={"event_id": event_id}))
 
     async def identity_history(self, identity_id: str) -> AsyncIterator[IdentityEvent]:
         """Yield who did what to an identity, newest first."""
@@ -159,6 +160,7 @@ class AsyncIdentityMethods(AsyncSender):
         body: dict[str, Any] = {} if labels is None else {"labels": dict(labels)}
         if identity is not KEEP:
             body["identity"] = identity
-        headers = {} if version is None else {"If-Match": f'"{version}"'}
         path = f"/tracklets/{segment(tracklet_id)}"
-        return parse(Tracklet, await self._send("PATCH", path, repeatable=version is None, json=body, headers=headers))
+        return parse(
+            Tracklet, await self._send("PATCH", path, repeatable=version is None, json=body, headers=if_match(version))
+        )

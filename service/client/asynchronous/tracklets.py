@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from service.client.answers import StoredTracklet, frame_parts, parse, segment
+from service.client.answers import StoredTracklet, frame_parts, if_match, parse, segment
 from service.client.asynchronous.sending import AsyncSender
 from service.client.metadata import Descriptor, metadata_of
 from service.client.wire import Tracklet, TrackletPage
@@ -66,6 +66,7 @@ class AsyncTrackletMethods(AsyncSender):
             if cursor is None:
                 return
 
-    async def delete_tracklet(self, tracklet_id: str) -> None:
-        """Delete one tracklet; searches no longer find it once this returns."""
-        await self._send("DELETE", f"/tracklets/{segment(tracklet_id)}", gone_is_done=True)
+    async def delete_tracklet(self, tracklet_id: str, *, version: int | None = None) -> None:
+        """Delete one tracklet: no search finds it once this returns. With `version`, only if it has that one."""
+        path = f"/tracklets/{segment(tracklet_id)}"
+        await self._send("DELETE", path, gone_is_done=True, headers=if_match(version))

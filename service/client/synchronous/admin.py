@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO
 
-from service.client.answers import parse, segment
+from service.client.answers import if_match, parse, segment
 from service.client.bodies import Pieces, announced
 from service.client.errors import JobTimeoutError
 from service.client.synchronous.sending import Sender
@@ -155,10 +155,18 @@ class AdminMethods(Sender):
         """Return one key and what it has stored."""
         return parse(Key, self._send("GET", f"/admin/keys/{segment(key_id)}"))
 
-    def change_key(self, key_id: str, **changes: str | int | None) -> Key:
-        """Change `name`, `requests_per_minute` or `max_tracklets` of a key; None takes the service's default again."""
-        return parse(Key, self._send("PATCH", f"/admin/keys/{segment(key_id)}", json=changes))
+    def change_key(self, key_id: str, *, version: int | None = None, **changes: str | int | None) -> Key:
+        """Change `name`, `requests_per_minute` or `max_tracklets` of a key; None takes the service's default again.
 
-    def revoke_key(self, key_id: str) -> None:
-        """Take a key out of force."""
-        self._send("DELETE", f"/admin/keys/{segment(key_id)}", gone_is_done=True)
+        Args:
+            version: change nothing, and raise `ApiProblem`, when the key is of another version by now.
+        """
+        path = f"/admin/keys/{segment(key_id)}"
+        response = self._send("PATCH", path, repeatable=version is None, json=changes, headers=if_match(version))
+        return parse(Key, response)
+
+    def revoke_key(self, key_id: str, *, version: int | None = None) -> None:
+        """Take a key out of force; with `version`, only if it has that one."""
+        # A revoked key has another version: the second of two requests would be refused.
+        path = f"/admin/keys/{segment(key_id)}"
+        self._send("DELETE", path, repeatable=version is None, gone_is_done=True, headers=if_match(version))

@@ -35,7 +35,9 @@ class BulkMethods(Sender):
         parameters = {} if gallery is None else {"gallery": gallery}
         return parse(
             BatchReport,
-            self._send("POST", "/tracklets/batch", params=parameters, headers=headers, content=Pieces(content)),
+            self._send(
+                "POST", "/tracklets/batch", once=True, params=parameters, headers=headers, content=Pieces(content)
+            ),
         )
 
     def changes(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from service.client.answers import parse, segment
+from service.client.answers import if_match, parse, segment, transits_of
 from service.client.synchronous.sending import Sender
 from service.client.wire import Job
 from service.client.wire.galleries import Camera, CameraPage, Gallery, GalleryPage, Transits
@@ -40,18 +40,22 @@ class GalleryMethods(Sender):
         Args:
             version: change nothing, and raise `ApiProblem`, when the gallery is of another version by now.
         """
-        headers = {} if version is None else {"If-Match": f'"{version}"'}
         path = f"/galleries/{segment(name)}"
-        response = self._send("PATCH", path, repeatable=version is None, json=dict(changes), headers=headers)
+        response = self._send("PATCH", path, repeatable=version is None, json=dict(changes), headers=if_match(version))
         return parse(Gallery, response)
 
-    def delete_gallery(self, name: str) -> Job:
-        """Start to remove a gallery; from now on it is there for nobody."""
-        return parse(Job, self._send("DELETE", f"/galleries/{segment(name)}", repeatable=False))
+    def delete_gallery(self, name: str, *, version: int | None = None) -> Job:
+        """Start to remove a gallery, from now on it is there for nobody; with `version`, only if it has that one."""
+        path = f"/galleries/{segment(name)}"
+        return parse(Job, self._send("DELETE", path, repeatable=False, headers=if_match(version)))
 
     def list_cameras(self, gallery: str | None = None) -> Iterator[Camera]:
         """Yield a gallery's cameras, oldest first."""
         yield from self._pages(CameraPage, "/cameras", gallery)
+
+    def get_camera(self, gallery: str, name: str) -> Camera:
+        """Return one camera."""
+        return parse(Camera, self._send("GET", f"/cameras/{segment(gallery)}/{segment(name)}"))
 
     def put_camera(
         self,
@@ -62,25 +66,40 @@ class GalleryMethods(Sender):
         latitude: float | None = None,
         longitude: float | None = None,
         time_offset_seconds: float = 0.0,
+        version: str | None = None,
+        new: bool = False,
     ) -> Camera:
-        """Say everything of a camera, and make it if it is new."""
+        """Say everything of a camera, and make it if it is new.
+
+        Args:
+            version: change nothing, and raise `ApiProblem`, when the camera is of another version by now.
+            new: and when it is there already.
+        """
         body = {
             "place": place,
             "latitude": latitude,
             "longitude": longitude,
             "time_offset_seconds": time_offset_seconds,
         }
-        return parse(Camera, self._send("PUT", f"/cameras/{segment(gallery)}/{segment(name)}", json=body))
+        path = f"/cameras/{segment(gallery)}/{segment(name)}"
+        headers = if_match(version) | ({"If-None-Match": "*"} if new else {})
+        return parse(Camera, self._send("PUT", path, repeatable=not headers, json=body, headers=headers))
 
-    def delete_camera(self, gallery: str, name: str) -> None:
-        """Remove a camera that no tracklet names."""
-        self._send("DELETE", f"/cameras/{segment(gallery)}/{segment(name)}", gone_is_done=True)
+    def delete_camera(self, gallery: str, name: str, *, version: str | None = None) -> None:
+        """Remove a camera that no tracklet names; with `version`, only if it has that one."""
+        path = f"/cameras/{segment(gallery)}/{segment(name)}"
+        self._send("DELETE", path, gone_is_done=True, headers=if_match(version))
 
     def get_transits(self, gallery: str) -> Transits:
         """Return how long the ways between a gallery's cameras take."""
-        return parse(Transits, self._send("GET", f"/galleries/{segment(gallery)}/transits"))
+        return transits_of(self._send("GET", f"/galleries/{segment(gallery)}/transits"))
 
-    def put_transits(self, gallery: str, transits: Transits) -> Transits:
-        """Say how long the ways between a gallery's cameras take; what was said before is forgotten."""
+    def put_transits(self, gallery: str, transits: Transits, *, version: str | None = None) -> Transits:
+        """Say how long the ways between a gallery's cameras take; what was said before is forgotten.
+
+        Args:
+            version: change nothing, and raise `ApiProblem`, when something else than in this version was said by now.
+        """
         path = f"/galleries/{segment(gallery)}/transits"
-        return parse(Transits, self._send("PUT", path, json=transits.model_dump(mode="json")))
+        body = transits.model_dump(mode="json")
+        return transits_of(self._send("PUT", path, repeatable=version is None, json=body, headers=if_match(version)))

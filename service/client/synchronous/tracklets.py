@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from service.client.answers import StoredTracklet, frame_parts, parse, segment
+from service.client.answers import StoredTracklet, frame_parts, if_match, parse, segment
 from service.client.metadata import Descriptor, metadata_of
 from service.client.synchronous.sending import Sender
 from service.client.wire import Tracklet, TrackletPage
@@ -64,6 +64,7 @@ class TrackletMethods(Sender):
             if cursor is None:
                 return
 
-    def delete_tracklet(self, tracklet_id: str) -> None:
-        """Delete one tracklet; searches no longer find it once this returns."""
-        self._send("DELETE", f"/tracklets/{segment(tracklet_id)}", gone_is_done=True)
+    def delete_tracklet(self, tracklet_id: str, *, version: int | None = None) -> None:
+        """Delete one tracklet: no search finds it once this returns. With `version`, only if it has that one."""
+        path = f"/tracklets/{segment(tracklet_id)}"
+        self._send("DELETE", path, gone_is_done=True, headers=if_match(version))

@@ -197,6 +197,7 @@ class Key(Answer):
     requests_per_minute: int | None = None
     max_tracklets: int | None = None
     tracklets: int = 0
+    version: int | None = None
 
 
 class NewKey(Key):

@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+from pydantic import Field
+
 from service.client.wire.base import Answer
 
 
@@ -60,6 +62,7 @@ class Camera(Answer):
     longitude: float | None = None
     time_offset_seconds: float = 0.0
     tracklets: int = 0
+    version: str | None = None
     created_at: datetime | None = None
 
 
@@ -71,8 +74,12 @@ class CameraPage(Answer):
 
 
 class Transits(Answer):
-    """Feasible transit times: row: the camera that is left; column: the one that is entered; None: no bound."""
+    """Feasible transit times: row: the camera that is left; column: the one that is entered; None: no bound.
+
+    `version` is of what the service answered, for `put_transits`; it is no part of the matrix.
+    """
 
     cameras: list[str]
     min_seconds: list[list[float]]
     max_seconds: list[list[float | None]]
+    version: str | None = Field(default=None, exclude=True)

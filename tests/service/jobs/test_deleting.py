@@ -135,9 +135,13 @@ def test_a_deletion_that_failed_is_taken_up_again(postgres: EmbeddedPostgres, mo
         settings = make_settings(folder / "data", url)
         with run_service(settings) as running, running.client() as client:
             upload(running, 1, gallery="g")
+            client.patch("/galleries/g", json={"purpose": "p"})
             monkeypatch.setattr(FrameStore, "remove_folder", broken)
             for _ in range(2):
-                failed = wait_for(client, client.delete("/galleries/g").json()["id"])
+                stale = client.delete("/galleries/g", headers={"If-Match": '"1"'})
+                assert (stale.status_code, stale.json()["code"]) == (412, "precondition_failed")
+                started = client.delete("/galleries/g", headers={"If-Match": '"2"'})
+                failed = wait_for(client, started.json()["id"])
                 assert failed["status"] == "failed"
                 assert "the disk does not answer" in failed["error"]
                 assert client.get("/galleries/g").status_code == 404
