@@ -337,6 +337,6 @@ def test_every_post_that_creates_takes_a_key(running_service: RunningService) ->
         for path, post in posts.items()
     }
     # These ask, and change nothing.
-    asking = {"/search", "/search/examples", "/search/batch", "/verify"}
+    asking = {"/search", "/search/export", "/search/examples", "/search/examples/export", "/search/batch", "/verify"}
     assert {path for path in posts if "Idempotency-Key" not in takes[path]} == asking
     assert all({"409", "422"} <= set(posts[path]["responses"]) for path in posts.keys() - asking)
