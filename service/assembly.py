@@ -33,6 +33,7 @@ from service.gallery.following import Follower
 from service.gallery.galleries import Galleries
 from service.gallery.ranking import Search
 from service.gallery.recall import RecallMonitor
+from service.gallery.rows import scan_threads
 from service.gallery.snapshot_folder import SnapshotFolder
 from service.idempotency import IdempotencyKeys
 from service.identities.editing import Editor
@@ -84,6 +85,22 @@ async def start(settings: Settings, metrics: Metrics) -> Service:
     return service
 
 
+def _drafts(settings: Settings, device: str) -> bool:
+    """Whether indexes have drafts.
+
+    Raises:
+        StartupError: they are wanted, and this processor is not up to them.
+    """
+    wanted = settings.index_drafts
+    if wanted == "off" or settings.index_rows != "float32" or device != "cpu":
+        return False
+    # On one core, as searches read them.
+    sound = scan_threads().submit(drafts.are_exact_enough).result()
+    if wanted == "on" and not sound:
+        raise StartupError("TFCLIP_INDEX_DRAFTS=on: this processor's products of bfloat16 are too coarse; use auto.")
+    return sound and (wanted == "on" or scan_threads().submit(drafts.are_faster).result())
+
+
 async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack) -> Service:
     try:
         device = resolve_device(settings.device)
@@ -130,9 +147,7 @@ async def _assemble(settings: Settings, metrics: Metrics, parts: AsyncExitStack)
         demand.note()
         metrics.batch_questions.observe(questions)
 
-    has_drafts = (
-        await asyncio.to_thread(drafts.pay) if settings.index_drafts == "auto" else settings.index_drafts == "on"
-    )
+    has_drafts = await asyncio.to_thread(_drafts, settings, index_device)
     recall = RecallMonitor(settings.recall_share, metrics.count_recall)
     parts.callback(recall.close)
     snapshots = SnapshotFolder(settings.folder("index"))

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from service.cores import allowed_cores
+
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 MEBIBYTE = 1024 * 1024
@@ -110,7 +112,7 @@ class Settings(BaseSettings):
         default=0.65, description="a tracklet below is flagged as a possible identity switch; 0 flags none"
     )
     queue_clips: Annotated[int, Field(ge=1)] = Field(default=256, description="clips waiting at most; then 503")
-    decode_threads: Annotated[int, Field(ge=1)] = Field(default_factory=lambda: max(2, os.cpu_count() or 2))
+    decode_threads: Annotated[int, Field(ge=1)] = Field(default_factory=lambda: max(2, allowed_cores()))
 
     # The gallery index.
     index_rows: Literal["float32", "float16"] = Field(

@@ -1,6 +1,5 @@
 """What turns clips into descriptors. One small protocol; the batcher knows nothing else of a backend."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal, Protocol
@@ -11,6 +10,7 @@ from torch import Tensor
 from model import TFCLIP, ImageSpecification
 from model.checkpoint import model_id
 from model.tfclip import ClipDescriptors
+from service.cores import allowed_cores
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -73,7 +73,7 @@ class TorchBackend:
         self.image = network.image
         self.clip_length = network.config.clip_length
         self.dimension = network.config.descriptor_dim
-        self._cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self._cores = allowed_cores()
         on_cpu = self.device.type == "cpu"
         self.parallel = self._cores if on_cpu else 1
         self.batch = _BATCH_ON_A_CORE if on_cpu else _BATCH_ON_A_GPU

@@ -3,7 +3,6 @@
 import asyncio
 import uuid
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -30,6 +29,7 @@ from service.store import tracklets as store
 from service.store.database import Database
 from service.store.frames import FrameStore
 from service.store.tracklets import StoredTracklet
+from service.threads import one_core_threads
 
 T = TypeVar("T")
 
@@ -96,9 +96,7 @@ class Evidence:
         self._models = models
         self._galleries = galleries
         self._frame_cap = frame_cap
-        self._threads = ThreadPoolExecutor(
-            threads, thread_name_prefix="evidence", initializer=torch.set_num_threads, initargs=(1,)
-        )
+        self._threads = one_core_threads(threads, "evidence")
 
     def close(self) -> None:
         """Stop the threads."""

@@ -96,12 +96,12 @@ class FloatBlock:
         """As `Block.nearest`."""
         rows = self.vectors[:count]
         if allowed is None:
-            scanned = len(queries) <= _SCANNED_QUESTIONS
-            return _scanned(queries, rows, size, None) if scanned else nearest(queries, rows, size)
+            few = len(queries) <= _SCANNED_QUESTIONS
+            return scanned(queries, rows, size, None) if few else nearest(queries, rows, size)
         if allowed.ndim == 2:
             return _by_matrix(torch.from_numpy(queries), torch.from_numpy(rows), size, torch.from_numpy(allowed))
         if len(queries) <= _SCANNED_MASKED_QUESTIONS:
-            return _scanned(queries, rows, size, allowed)
+            return scanned(queries, rows, size, allowed)
         numbers = np.flatnonzero(allowed)
         scores, found = nearest(queries, rows[numbers], size)
         return scores, numbers[found]
@@ -219,9 +219,10 @@ def nearest(queries: NDArray[np.float32], rows: NDArray[np.float32], size: int) 
     return scores, found
 
 
-def _scanned(
+def scanned(
     queries: NDArray[np.float32], rows: NDArray[np.float32], size: int, allowed: NDArray[np.bool_] | None
 ) -> Found:
+    """The same in FAISS's own loop, on this core: without BLAS, and of the `allowed` rows alone."""
     size = min(size, len(rows) if allowed is None else int(np.count_nonzero(allowed)))
     scores = np.empty((len(queries), size), np.float32)
     found = np.empty((len(queries), size), np.int64)

@@ -2,12 +2,12 @@
 
 Processors that multiply bfloat16 themselves (AVX-512 BF16, AMX, Arm BF16) score a draft several times faster than the
 vectors, and its error is bounded: every row that the error leaves in question is chosen, so no second pass is needed.
+Where too many are in question, since all rows are alike, the vectors themselves are read.
 """
 
-import functools
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,8 +18,11 @@ from service.gallery.blocks import error_bound
 _HALF_STEP = 2.0**-8
 """Rounding to bfloat16, which has 8 significant bits, moves a number by at most this part of itself."""
 
-_SPARE = 32
-"""Rows looked at in each block beyond those wanted: seldom are more in question."""
+_SPARE = 64
+"""Rows looked at in each block beyond those wanted."""
+
+_DOUBTED = 100
+"""Passes without drafts after one in which they settled little."""
 
 _PAYS = 1.5
 """Drafts take half as much memory again: they are worth it where they are faster by this factor."""
@@ -31,29 +34,15 @@ _TRIED_ROWS, _TRIED_DIMENSION = 4096, 512
 _TRIES = 12
 
 
-@functools.cache
-def pay() -> bool:
-    """Whether this processor scores drafts so much faster that they are worth their memory, and as exactly as it must.
+def are_faster() -> bool:
+    """Whether this processor scores drafts so much faster that they are worth their memory.
 
-    Tried out, on one core, in less than a tenth of a second, once in a process: no list of processors tells.
+    Tried out on this core, in less than a tenth of a second: no list of processors tells.
     """
-    with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as thread:
-        return thread.submit(_pay).result()
-
-
-def _pay() -> bool:
-    rng = np.random.default_rng(0)
-    # All positive: sums that were kept in bfloat16 would come out far too small.
-    vectors = np.abs(rng.normal(size=(_TRIED_ROWS, _TRIED_DIMENSION))).astype(np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    draft, exact = Draft(_TRIED_ROWS, _TRIED_DIMENSION), torch.from_numpy(vectors)
-    draft.write(0, vectors)
+    vectors, draft = _tried()
+    exact = torch.from_numpy(vectors)
     for size in (1, 32):
-        queries = exact[:size]
-        drafted, rounding = rounded(vectors[:size])
-        error = float((draft.products(drafted, _TRIED_ROWS).float() - queries @ exact.T).abs().max())
-        if error > draft.rounding + rounding + 2 * _HALF_STEP + error_bound(_TRIED_DIMENSION, False):
-            return False
+        queries, drafted = exact[:size], rounded(vectors[:size])[0]
         ours, theirs = [], []
         for _ in range(_TRIES):
             ours.append(_seconds(lambda q=drafted: draft.products(q, _TRIED_ROWS)))  # type: ignore[misc]
@@ -61,6 +50,44 @@ def _pay() -> bool:
         if min(theirs) < _PAYS * min(ours):
             return False
     return True
+
+
+def are_exact_enough() -> bool:
+    """Whether products of bfloat16 are as exact on this processor as answers need: summed in float32."""
+    vectors, draft = _tried()
+    for size in (1, 32):
+        drafted, rounding = rounded(vectors[:size])
+        exact = vectors[:size].astype(np.float64) @ vectors.T.astype(np.float64)
+        error = np.abs(draft.products(drafted, _TRIED_ROWS).double().numpy() - exact).max()
+        if error > draft.rounding + rounding + _HALF_STEP + error_bound(_TRIED_DIMENSION, False):
+            return False
+    return True
+
+
+def _tried() -> tuple[NDArray[np.float32], "Draft"]:
+    """Vectors to try it with, all positive: sums that were kept in bfloat16 would come out far too small."""
+    drawn = np.abs(np.random.default_rng(0).normal(size=(_TRIED_ROWS, _TRIED_DIMENSION))).astype(np.float32)
+    vectors = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+    draft = Draft(_TRIED_ROWS, _TRIED_DIMENSION)
+    draft.write(0, vectors)
+    return vectors, draft
+
+
+class DraftUse:
+    """Whether drafts are worth reading where they are kept: not where rows are so alike that they tell few apart."""
+
+    def __init__(self) -> None:
+        self._doubted = 0
+
+    def is_worthwhile(self) -> bool:
+        """Whether the next pass should read them; now and then it should, to see."""
+        self._doubted = max(0, self._doubted - 1)
+        return self._doubted == 0
+
+    def note(self, settled: int, asked: int) -> None:
+        """A pass read them, and they settled so many of the questions that it asked."""
+        if 2 * settled < asked:
+            self._doubted = _DOUBTED
 
 
 class Draft:
@@ -76,7 +103,7 @@ class Draft:
         self.rounding = 0.0
 
     def write(self, offset: int, vectors: NDArray[np.float32]) -> None:
-        """Write rows from `offset` on."""
+        """Write unit vectors from row `offset` on: (N, D) float32."""
         for start in range(0, len(vectors), _WRITTEN_ROWS):
             part = vectors[start : start + _WRITTEN_ROWS]
             drafted, rounding = rounded(part)
@@ -88,7 +115,7 @@ class Draft:
         return queries @ self._rows[:count].T
 
 
-class Sought:
+class DraftSearch:
     """What to look for in drafts: the best rows of each query that its mask allows.
 
     Args:
@@ -111,7 +138,7 @@ class Sought:
         self._masked = any(mask is not None for mask in allowed)
         self._sizes = sizes
 
-    def look(self, first: int, count: int, draft: Draft) -> "Glance":
+    def score_block(self, first: int, count: int, draft: Draft) -> "BlockCandidates":
         """Score the `count` rows of one block, `first` being the number of its first row."""
         products = draft.products(self._queries, count)
         if self._masked:
@@ -119,46 +146,38 @@ class Sought:
             masks = [every if mask is None else mask[first : first + count] for mask in self._allowed]
             products.masked_fill_(~torch.from_numpy(np.stack(masks)), -torch.inf)
         best = products.topk(min(max(self._sizes) + _SPARE, count), dim=1)
-        return Glance(first, products, best.values.float().numpy(), best.indices.numpy() + first, draft.rounding)
+        numbers = best.indices.numpy() + first
+        return BlockCandidates(best.values.float().numpy(), numbers, numbers.shape[1] == count, draft.rounding)
 
-    def chosen(self, glances: Sequence["Glance"]) -> list[NDArray[np.int64]]:
-        """For each query the numbers of all rows that can be among its best; seldom many more than that."""
-        scores = np.concatenate([one.scores for one in glances], axis=1)
-        numbers = np.concatenate([one.numbers for one in glances], axis=1)
+    def candidates(self, blocks_found: Sequence["BlockCandidates"]) -> list[NDArray[np.int64] | None]:
+        """For each query the numbers of all rows that can be among its best, seldom many more; None: too many can."""
+        scores = np.concatenate([one.scores for one in blocks_found], axis=1)
+        numbers = np.concatenate([one.numbers for one in blocks_found], axis=1)
         ordered = np.sort(scores, axis=1)
         lowest = ordered[np.arange(len(scores)), [-size for size in self._sizes]].astype(np.float64)
-        rounding = self._rounding + max(one.rounding for one in glances) + self._arithmetic
+        rounding = self._rounding + max(one.rounding for one in blocks_found) + self._arithmetic
         # A draft's score s is wrong by `rounding`, and by its own rounding, a part of |s|. What scores less than the
         # lowest wanted one by twice that does not score more exactly; |s| is not much larger so near to it.
         floors = lowest - 2 * (rounding + _HALF_STEP * (np.abs(lowest) + 2.0**-4))
-        found = []
-        for n, floor in enumerate(floors):
-            parts = [numbers[n][scores[n] >= floor]]
-            for one in glances:
-                if one.scores[n, -1] >= floor and one.scores.shape[1] < one.products.shape[1]:
-                    # More of this block may be in question than were looked at.
-                    reaching = np.flatnonzero((one.products[n].float() >= float(floor)).numpy()) + one.first
-                    parts.append(np.setdiff1d(reaching, one.numbers[n], assume_unique=True))
-            found.append(np.concatenate(parts))
-        return found
+        # More of a block may be in question than were looked at.
+        beyond = np.zeros(len(floors), np.bool_)
+        for one in blocks_found:
+            beyond |= (one.scores[:, -1] >= floors) & (not one.whole)
+        return [None if beyond[n] else numbers[n][scores[n] >= floor] for n, floor in enumerate(floors)]
 
 
-class Glance:
-    """What one block's draft says: all products, and the best of each query with their row numbers, best first."""
+class BlockCandidates(NamedTuple):
+    """What one block's draft says: the best of each query, (B, S) scores and row numbers, best first.
 
-    def __init__(
-        self,
-        first: int,
-        products: torch.Tensor,
-        scores: NDArray[np.float32],
-        numbers: NDArray[np.int64],
-        rounding: float,
-    ) -> None:
-        self.first = first
-        self.products = products
-        self.scores = scores
-        self.numbers = numbers
-        self.rounding = rounding
+    Attributes:
+        whole: whether they are all rows of the block.
+        rounding: as of `Draft`.
+    """
+
+    scores: NDArray[np.float32]
+    numbers: NDArray[np.int64]
+    whole: bool
+    rounding: float
 
 
 def rounded(vectors: NDArray[np.float32]) -> tuple[torch.Tensor, float]:

@@ -191,10 +191,12 @@ class GalleryIndex:
 
     def remove(self, tracklet_id: uuid.UUID) -> bool:
         """Take a tracklet out; no search that begins after this finds it. False when it was not there."""
-        number = self._numbers.pop(tracklet_id, None)
+        number = self._numbers.get(tracklet_id)
         if number is None:
             return False
+        # In this order: a question that does not find its own number any more must not find the row either.
         self._alive[number] = False
+        del self._numbers[tracklet_id]
         return True
 
     def update(self, rows: Sequence[IndexRow]) -> int:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.gallery.blocks import Block, Found
-from service.gallery.drafts import Sought
+from service.gallery.drafts import DraftSearch
 from service.gallery.rows import Rows
 from service.gallery.scoring import narrowed
 
@@ -66,13 +66,10 @@ def propose(rows: Rows, queries: NDArray[np.float32], masks: Sequence[Mask], wan
             proposals[n] = Proposal(np.flatnonzero(mask.allowed), None)
         else:
             groups.setdefault(id(mask), []).append(n)
-    if rows.has_drafts:
-        drafted = _wide(groups.values(), masks)
-        for n, numbers in zip(drafted, _by_drafts(rows, queries, masks, wanted, drafted), strict=True):
-            proposals[n] = Proposal(numbers, None)
-        apart = [group for group in groups.values() if group[0] not in proposals]
-    else:
-        apart = list(groups.values())
+    drafted = _wide(groups.values(), masks) if rows.draft_use is not None and rows.draft_use.is_worthwhile() else []
+    if drafted:
+        proposals |= _by_drafts(rows, queries, masks, wanted, drafted)
+    apart = [left for group in groups.values() if (left := [n for n in group if n not in proposals])]
     masked = [group for group in apart if masks[group[0]].excluded > FEW_EXCLUDED]
     together = [n for group in masked for n in group] if _cheaper_together(masked, masks) else []
     if together:
@@ -106,15 +103,20 @@ def _wide(groups: Iterable[Sequence[int]], masks: Sequence[Mask]) -> list[int]:
 
 def _by_drafts(
     rows: Rows, queries: NDArray[np.float32], masks: Sequence[Mask], wanted: Sequence[int], chosen: Sequence[int]
-) -> list[NDArray[np.int64]]:
-    """For each chosen query all rows that can be among its best by their exact scores; seldom many more."""
-    if not chosen:
-        return []
-    units, sizes = queries[chosen], [wanted[n] + 1 for n in chosen]
+) -> dict[int, Proposal]:
+    """For each chosen query all rows that can be among its best; not for those of which drafts tell too few apart."""
+    sizes = [wanted[n] + 1 for n in chosen]
     allowed = [masks[n].allowed if masks[n].excluded else None for n in chosen]
-    sought = Sought(units, allowed, sizes)
-    found = sought.chosen(rows.over_drafts(len(masks[chosen[0]].allowed), sought.look))
-    return narrowed(rows, found, units, sizes)
+    sought = DraftSearch(queries[chosen], allowed, sizes)
+    found = sought.candidates(rows.over_drafts(len(masks[chosen[0]].allowed), sought.score_block))
+    settled = {
+        n: Proposal(narrowed(rows, numbers, queries[n], size), None)
+        for n, numbers, size in zip(chosen, found, sizes, strict=True)
+        if numbers is not None
+    }
+    if rows.draft_use is not None:
+        rows.draft_use.note(len(settled), len(chosen))
+    return settled
 
 
 def at_least(

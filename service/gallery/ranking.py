@@ -3,11 +3,8 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
-
-import torch
 
 from service.calibration.answers import Decision, Judge, judged
 from service.errors import FieldError, InvalidRequest
@@ -27,6 +24,7 @@ from service.store.database import Database
 from service.store.lookups import TrackletLookup
 from service.store.models import ModelRecord
 from service.store.tracklets import StoredTracklet
+from service.threads import one_core_threads
 
 PAGE_PLACES = 1000
 """Places of an answer at most."""
@@ -86,9 +84,7 @@ class Search:
         self._rerank_limit = rerank_limit
         self._models: dict[str, ModelRecord] = {}
         # One core each: the numbers are then the same whatever else runs, and searches keep the other cores.
-        self._threads = ThreadPoolExecutor(
-            _RERANK_THREADS, thread_name_prefix="rerank", initializer=torch.set_num_threads, initargs=(1,)
-        )
+        self._threads = one_core_threads(_RERANK_THREADS, "rerank")
 
     def close(self) -> None:
         """Stop the threads that re-rank."""

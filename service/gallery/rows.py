@@ -1,19 +1,21 @@
 """The vectors of an index, in blocks that are only ever appended to: searches need no lock."""
 
-import os
+import functools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal, TypeVar
 
 import numpy as np
-import torch
+import torch  # noqa: F401 - must be loaded before faiss
 from numpy.typing import NDArray
 
-import faiss  # isort: skip - after torch: their CUDA libraries are of two generations
+import faiss  # isort: skip
 
+from service.cores import allowed_cores
 from service.gallery.blocks import Block, DeviceBlock, FloatBlock, HalfBlock, error_bound
-from service.gallery.drafts import Draft
+from service.gallery.drafts import Draft, DraftUse
+from service.threads import on_one_core
 
 RowType = Literal["float32", "float16"]
 
@@ -24,14 +26,15 @@ _BLOCK_BYTES = 64 * 1024 * 1024
 _LEAST_BLOCK_ROWS = 1024
 
 
-def _on_one_core() -> None:
-    """What this thread computes, it computes alone.
-
-    Threads that share one product wait for the last of them: where another program keeps one of two cores busy, a pass
-    took six times as long as blocks do that are each computed on one core.
-    """
-    torch.set_num_threads(1)
+def _begin_to_scan() -> None:
+    on_one_core()
     faiss.omp_set_num_threads(1)
+
+
+@functools.cache
+def scan_threads() -> ThreadPoolExecutor:
+    """The threads that search blocks, one for each core, for all indexes of the process."""
+    return ThreadPoolExecutor(allowed_cores(), thread_name_prefix="scan", initializer=_begin_to_scan)
 
 
 class Rows:
@@ -45,7 +48,7 @@ class Rows:
         drafts: whether float32 rows on the CPU have drafts, for searches.
 
     Attributes:
-        has_drafts: whether they do.
+        draft_use: whether searches should read them; None: there are none.
         error: how far a block's score may be from the exact one.
         count: rows written; readers know of fewer while a writer is at it.
     """
@@ -57,10 +60,9 @@ class Rows:
         self._half = row_type == "float16"
         self._device = device
         self._scratch = scratch
-        self.has_drafts = drafts and row_type == "float32" and device == "cpu"
+        self.draft_use = DraftUse() if drafts and row_type == "float32" and device == "cpu" else None
         self._blocks: list[Block] = []
         self._drafts: list[Draft] = []
-        self._threads = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="scan", initializer=_on_one_core)
         self.count = 0
 
     def append(self, vectors: NDArray[np.float32]) -> None:
@@ -73,14 +75,14 @@ class Rows:
         while written < len(vectors):
             number, offset = divmod(self.count, self.block_rows)
             if number == len(self._blocks):
-                if self.has_drafts:
+                if self.draft_use is not None:
                     self._drafts.append(Draft(self.block_rows, self.dimension))
                 self._blocks.append(self._new_block())
             block = self._blocks[number]
             assert isinstance(block, FloatBlock)
             size = min(self.block_rows - offset, len(vectors) - written)
             block.write(offset, vectors[written : written + size])
-            if self.has_drafts:
+            if self.draft_use is not None:
                 self._drafts[number].write(offset, vectors[written : written + size])
             if self._half and offset + size == self.block_rows and not isinstance(block, DeviceBlock):
                 # Readers that are at it keep the one they have.
@@ -100,7 +102,7 @@ class Rows:
         firsts = range(0, count, self.block_rows)
         sizes = [min(self.block_rows, count - first) for first in firsts]
         if self._device == "cpu":
-            return list(self._threads.map(act, firsts, sizes, parts))
+            return list(scan_threads().map(act, firsts, sizes, parts))
         return list(map(act, firsts, sizes, parts))
 
     def gather(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:

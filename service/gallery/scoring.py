@@ -13,9 +13,6 @@ _SCORED_ROWS = 256
 
 _COMPARED_ROWS = 2048
 
-_FEW_ROWS = 2048
-"""Up to so many rows in question, each query reads its own."""
-
 
 def unit_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Each row divided by its L2 norm: (N, D) float32 -> (N, D) float32, each row independent of the others.
@@ -54,29 +51,15 @@ def scores_of(rows: Rows, numbers: NDArray[np.int64], query: NDArray[np.float32]
     return scores
 
 
-def narrowed(
-    rows: Rows, numbers: Sequence[NDArray[np.int64]], queries: NDArray[np.float32], sizes: Sequence[int]
-) -> list[NDArray[np.int64]]:
-    """For each query, those of its rows that can be among its best `size` by `cosine_scores`; seldom many more.
-
-    A few rows each are compared in float32, many by `contenders`.
-
-    Args:
-        numbers, queries, sizes: as of `contenders`.
-    """
-    error = error_bound(rows.dimension, half=False)
-    many = [n for n, mine in enumerate(numbers) if len(mine) > _FEW_ROWS + 2 * sizes[n]]
-    compared = contenders(rows, [numbers[n] for n in many], queries[many], [sizes[n] for n in many])
-    chosen = dict(zip(many, compared, strict=True))
-    for n, (mine, size) in enumerate(zip(numbers, sizes, strict=True)):
-        if n not in chosen:
-            if len(mine) > size:
-                scores = rows.gather(mine) @ queries[n]
-                least = np.partition(scores, -size)[-size]
-                # Twice what separates the two, since the bound itself is rounded.
-                mine = mine[scores >= least - np.float32(2.5 * error)]
-            chosen[n] = mine
-    return [chosen[n] for n in range(len(numbers))]
+def narrowed(rows: Rows, numbers: NDArray[np.int64], query: NDArray[np.float32], size: int) -> NDArray[np.int64]:
+    """Of these rows, those that can be among the query's best `size` by `cosine_scores`; seldom many more."""
+    if len(numbers) <= size:
+        return numbers
+    scores = rows.gather(numbers) @ query
+    least = np.partition(scores, -size)[-size]
+    # Twice the error separates the two; the rest is for rounding the bound itself.
+    possible: NDArray[np.int64] = numbers[scores >= least - np.float32(2.5 * error_bound(rows.dimension, half=False))]
+    return possible
 
 
 def contenders(
@@ -93,8 +76,6 @@ def contenders(
         queries: (B, D) unit vectors.
         sizes: for each query, at least 1.
     """
-    if not len(numbers):
-        return []
     every = np.unique(np.concatenate(numbers))
     sought = queries.astype(np.float64)
     sought /= np.linalg.norm(sought, axis=1, keepdims=True)

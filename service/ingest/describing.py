@@ -2,11 +2,9 @@
 
 import asyncio
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from service.embedding.batcher import TrackletDescriptors
@@ -18,6 +16,7 @@ from service.ingest.frames import Frames, check_frames, prepare_frames
 from service.ingest.images import ImageLimits
 from service.metrics import Metrics
 from service.store.galleries import Gallery
+from service.threads import one_core_threads
 
 
 @dataclass(frozen=True)
@@ -48,9 +47,7 @@ class UploadDescriber:
         self._limits = limits
         self._frame_cap = frame_cap
         # One core each: frames are small, and threads that torch would add only wait for one another, busily.
-        self._threads = ThreadPoolExecutor(
-            decode_threads, thread_name_prefix="decode", initializer=torch.set_num_threads, initargs=(1,)
-        )
+        self._threads = one_core_threads(decode_threads, "decode")
 
     def close(self) -> None:
         """Stop the decoding threads."""

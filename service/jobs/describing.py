@@ -22,6 +22,7 @@ from torch import Tensor
 from model.clips import spread_evenly
 from model.preprocess import to_tensor
 from model.tfclip import mean_of_clips
+from service.cores import allowed_cores
 from service.embedding.backend import EmbeddingBackend
 from service.embedding.models import Models
 from service.errors import InvalidFrame, NotFound
@@ -34,6 +35,7 @@ from service.store import descriptors as store
 from service.store.database import Database
 from service.store.frames import FrameStore
 from service.store.galleries import Gallery
+from service.threads import on_one_core
 
 log = structlog.get_logger(__name__)
 
@@ -107,7 +109,7 @@ class Describer:
         self._frame_store = frame_store
         self._models = models
         self.usual_frame_cap = frame_cap
-        self._cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self._cores = allowed_cores()
         self._threads = ThreadPoolExecutor(self._cores, thread_name_prefix="describe", initializer=_give_way)
         self._searched = searched
         self._half = asyncio.Semaphore(max(1, self._cores // 2))
@@ -305,6 +307,6 @@ def _embed(
 
 def _give_way() -> None:
     """Lower the priority of the thread that calls this, where the system knows priorities of threads."""
-    torch.set_num_threads(1)
+    on_one_core()
     with suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
