@@ -65,14 +65,14 @@ def test_the_documented_data_directories_are_the_real_ones(
     assert f"`{folder}`" in _documented_default("TFCLIP_DATA_DIR")
 
 
-@pytest.mark.parametrize(("processors", "threads"), [(1, 2), (None, 2), (12, 12)])
+@pytest.mark.parametrize(("processors", "threads"), [(1, 2), (12, 12)])
 def test_the_documented_number_of_decoding_threads_is_the_real_one(
-    processors: int | None, threads: int, monkeypatch: pytest.MonkeyPatch
+    processors: int, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: processors)
+    monkeypatch.setattr("service.settings.allowed_cores", lambda: processors)
     monkeypatch.delenv("TFCLIP_DECODE_THREADS", raising=False)
     assert Settings().decode_threads == threads
-    assert _documented_default("TFCLIP_DECODE_THREADS") == "the number of CPUs, at least 2"
+    assert _documented_default("TFCLIP_DECODE_THREADS") == "the number of cores that it may use, at least 2"
 
 
 def test_every_error_code_is_documented_with_its_status() -> None:
