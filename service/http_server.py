@@ -92,5 +92,7 @@ def make_server(app: FastAPI, settings: Settings) -> uvicorn.Server:
         h11_max_incomplete_event_size=_MAX_HEADER_BYTES,
         timeout_graceful_shutdown=10,
         server_header=False,
+        # A large body makes the connection keep the context of the request that read it: later ones would begin in it.
+        reset_contextvars=True,
     )
     return GracefulServer(config, app)

@@ -64,6 +64,9 @@ class CreatingRoute(APIRoute):
 
         async def handle(request: Request) -> Response:
             if "idempotency-key" not in request.headers:
+                # Some servers begin a request in the context of the one before it on the same connection.
+                _running.set(None)
+                creation.current.set(None)
                 return await handler(request)
             exchange = _Exchange(request)
             running, creating = _running.set(exchange), creation.current.set(exchange.creation)
