@@ -3,6 +3,7 @@
 import json
 import math
 import unicodedata
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -29,6 +30,11 @@ _INVISIBLE = ("Zs", "Zl", "Zp", "Cf")
 _NAME_PATTERN: JsonDict = {"pattern": r"^\S(.*\S)?$"}
 VISIBLE_PATTERN: JsonDict = {"pattern": r"\S"}
 """Of the description only: the checks know more of Unicode than a pattern, and say what is wrong."""
+
+
+def message_of(found: Mapping[str, Any]) -> str:
+    """What one of pydantic's findings says, without its word for an error that a rule here raised."""
+    return str(found["msg"]).removeprefix("Value error, ")
 
 
 def plain_text(value: str) -> str:
@@ -137,8 +143,9 @@ def json_labels(value: str) -> str:
     except ValidationError as error:
         found = error.errors()[0]
         where = ".".join(str(part) for part in found["loc"])
-        said = found["msg"].removeprefix("Value error, ")
-        raise ValueError(f"must be a JSON object of labels: {where + ': ' if where else ''}{said}") from None
+        raise ValueError(
+            f"must be a JSON object of labels: {where + ': ' if where else ''}{message_of(found)}"
+        ) from None
     return value
 
 
