@@ -140,9 +140,9 @@ class IdempotencyInProgress(ServiceError):
 
 
 class PreconditionFailed(ServiceError):
-    """What the request wants to change is not what its `If-Match` names."""
+    """What the request wants to change or to make is not as its `If-Match` or `If-None-Match` says."""
 
-    status, code, title = 412, "precondition_failed", "It was changed meanwhile"
+    status, code, title = 412, "precondition_failed", "It is not as the request expects it"
 
 
 class ModelConflict(ServiceError):

@@ -32,6 +32,7 @@ def serve(
 
     from pydantic import ValidationError
 
+    from service.api.values import message_of
     from service.settings import read_settings
 
     try:
@@ -40,7 +41,7 @@ def serve(
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         setting = f"TFCLIP_{name.upper()}: " if name else ""
-        raise CommandError(f"{setting}{first['msg'].removeprefix('Value error, ')}") from None
+        raise CommandError(f"{setting}{message_of(first)}") from None
     asyncio.run(_run(settings))
 
 

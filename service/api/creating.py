@@ -184,7 +184,7 @@ class _Exchange:
         raise _Answered(self._replay(found))
 
     async def answered(self, response: Response) -> None:
-        """The endpoint answered: keep it if it says that something was created."""
+        """The endpoint answered: keep it if it says that the request was carried out (2xx)."""
         assert self._claim is not None or response.status_code >= 300, "the endpoint answered without reading its body"
         if self._claim is None:
             return
@@ -200,7 +200,10 @@ class _Exchange:
         await self._service.idempotency.finish(self._claim, answer, whole)
 
     async def failed(self, status: int) -> None:
-        """The endpoint failed with this status. What is refused changed nothing, unless an earlier try did."""
+        """The endpoint failed with this status.
+
+        What is refused changed nothing, unless an earlier try did, or the endpoint acted before the body had ended.
+        """
         if self._claim is not None:
             await self._service.idempotency.give_up(self._claim, unchanged=status < 500 and not self._acts_early)
 

@@ -38,7 +38,7 @@ _PROBLEM_TYPE = "application/problem+json"
 _HEADERS = {
     "X-Request-ID": ("string", "Names the request in the service's log."),
     "Retry-After": ("integer", "Seconds after which to ask (again)."),
-    "ETag": ("string", "The version that this is, for `If-Match`."),
+    "ETag": ("string", "The version that this is, for `If-Match` or `If-None-Match`."),
     "Location": ("string", "The address of what was made, or of the job."),
     "RateLimit": (
         "string",

@@ -14,15 +14,20 @@ from service.settings import Settings
 Options = TypeVar("Options", bound=FramesSearchParameters)
 
 
+def frames_field(description: str, least: int = 1) -> dict[str, Any]:
+    """A field of image files in the description of a multipart body."""
+    return {
+        "type": "array",
+        "minItems": least,
+        "items": {"type": "string", "contentMediaType": "image/jpeg"},
+        "description": description,
+    }
+
+
 def frames_body(schema: type[FramesSearchParameters]) -> dict[str, Any]:
     """The `openapi_extra=` of an endpoint that calls `read_frames_query`."""
     described = schema.model_json_schema()
-    frames = {
-        "type": "array",
-        "minItems": 1,
-        "items": {"type": "string", "contentMediaType": "image/jpeg"},
-        "description": "The crops in order of time: JPEG, PNG or WebP.",
-    }
+    frames = frames_field("The crops in order of time: JPEG, PNG or WebP.")
     body = {
         "type": "object",
         "required": ["frames", *described.get("required", ())],

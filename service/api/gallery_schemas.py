@@ -1,7 +1,7 @@
 """Galleries and cameras as they go over the wire."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
@@ -10,12 +10,14 @@ from service.api.values import LONGEST_SECONDS, VISIBLE_PATTERN, GalleryName, Sc
 from service.store.cameras import Camera, Transit
 from service.store.gallery_records import GalleryRecord, GalleryStatistics
 
-Prose = Annotated[
-    str, Field(min_length=1, max_length=2000, json_schema_extra=VISIBLE_PATTERN), AfterValidator(visible_text)
-]
-Place = Annotated[
-    str, Field(min_length=1, max_length=200, json_schema_extra=VISIBLE_PATTERN), AfterValidator(visible_text)
-]
+
+def _visible(longest: int) -> Any:
+    """The rules of a free text that is not blank."""
+    return Field(min_length=1, max_length=longest, json_schema_extra=VISIBLE_PATTERN)
+
+
+Prose = Annotated[str, _visible(2000), AfterValidator(visible_text)]
+Place = Annotated[str, _visible(200), AfterValidator(visible_text)]
 FrameCap = Annotated[int, Field(ge=1, le=100_000)]
 Seconds = Annotated[float, Field(ge=0, le=LONGEST_SECONDS, allow_inf_nan=False)]
 

@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.routing import compile_path
 
+from service.api.values import message_of
 from service.errors import FieldError, InvalidMultipart, InvalidRequest, NotFound, ServiceError
 
 _INSTANCE_LENGTH = 200
@@ -54,7 +55,7 @@ def field_errors(error: ValidationError | RequestValidationError, prefix: str = 
     return [
         FieldError(
             ".".join(str(part) for part in ([prefix] if prefix else []) + list(found["loc"]))[:_INSTANCE_LENGTH],
-            str(found["msg"]).removeprefix("Value error, ")[:500],
+            message_of(found)[:500],
         )
         for found in error.errors()[:50]
     ]

@@ -12,6 +12,7 @@ from service.api.conditional import TAGGED, IfMatch, IfNoneMatch, etag, still_go
 from service.api.creating import CreatingRoute
 from service.api.cursors import cut_page, decode_cursor, encode_cursor
 from service.api.dependencies import ReadKey, ServiceDep, WriteKey, owner_of, single_valued
+from service.api.frames_query import frames_field
 from service.api.identity_schemas import TrackletChange
 from service.api.json_body import json_body, read_json
 from service.api.metadata import check_labels, check_metadata, upload_of
@@ -45,11 +46,9 @@ _UPLOAD_BODY = {
                             "contentSchema": {"$ref": "#/components/schemas/TrackletMetadata"},
                             "description": "JSON: who saw what, when. Only `camera_id` is required.",
                         },
-                        "frames": {
-                            "type": "array",
-                            "items": {"type": "string", "contentMediaType": "image/jpeg"},
-                            "description": "The crops in order of time: JPEG, PNG or WebP. A descriptor needs none.",
-                        },
+                        "frames": frames_field(
+                            "The crops in order of time: JPEG, PNG or WebP. A descriptor needs none.", least=0
+                        ),
                     },
                 }
             }

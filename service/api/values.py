@@ -3,6 +3,7 @@
 import json
 import math
 import unicodedata
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -26,9 +27,16 @@ LONGEST_SECONDS = 100 * 366 * 86400.0
 _LONGEST_LABEL = 1000
 _LONGEST_TIME = 64
 _INVISIBLE = ("Zs", "Zl", "Zp", "Cf")
+_BLANK = "\u115f\u1160\u2800\u3164\uffa0"
+"""Letters and symbols by category that are drawn as nothing: the Hangul fillers, and Braille without a dot."""
 _NAME_PATTERN: JsonDict = {"pattern": r"^\S(.*\S)?$"}
 VISIBLE_PATTERN: JsonDict = {"pattern": r"\S"}
 """Of the description only: the checks know more of Unicode than a pattern, and say what is wrong."""
+
+
+def message_of(found: Mapping[str, Any]) -> str:
+    """What one of pydantic's findings says, without its word for an error that a rule here raised."""
+    return str(found["msg"]).removeprefix("Value error, ")
 
 
 def plain_text(value: str) -> str:
@@ -42,17 +50,24 @@ def plain_text(value: str) -> str:
 
 
 def visible_text(value: str) -> str:
-    """Refuse what nobody could see, too: white space, and characters that only direct or join others."""
-    if all(unicodedata.category(character) in _INVISIBLE for character in plain_text(value)):
+    """Refuse what nobody could see, too: white space, and characters that only direct, join or mark others."""
+    if all(_is_invisible(character) or unicodedata.category(character) == "Mn" for character in plain_text(value)):
         raise ValueError("must have a visible character")
     return value
 
 
 def name_text(value: str) -> str:
-    """Refuse what looks like another name, too. Nothing is stripped: a name is kept as it was sent, or not at all."""
-    if visible_text(value) != value.strip():
-        raise ValueError("must not begin or end with white space")
+    """Refuse what has something around it that nobody could see, too.
+
+    Nothing is stripped: a name is kept as it was sent, or not at all.
+    """
+    if any(_is_invisible(character) for character in (visible_text(value)[0], value[-1])):
+        raise ValueError("must not begin or end with white space or an invisible character")
     return value
+
+
+def _is_invisible(character: str) -> bool:
+    return unicodedata.category(character) in _INVISIBLE or character in _BLANK
 
 
 def _short(value: object) -> object:
@@ -137,8 +152,9 @@ def json_labels(value: str) -> str:
     except ValidationError as error:
         found = error.errors()[0]
         where = ".".join(str(part) for part in found["loc"])
-        said = found["msg"].removeprefix("Value error, ")
-        raise ValueError(f"must be a JSON object of labels: {where + ': ' if where else ''}{said}") from None
+        raise ValueError(
+            f"must be a JSON object of labels: {where + ': ' if where else ''}{message_of(found)}"
+        ) from None
     return value
 
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.api.dependencies import ReadKey, ServiceDep
 from service.api.examples.common import OTHER_ID, TRACKLET_ID
+from service.api.frames_query import frames_field
 from service.api.json_body import json_body, read_json
 from service.api.multipart import Form, read_form
 from service.api.problems import problems
@@ -64,15 +65,14 @@ class Verification(BaseModel):
 
 def _body() -> dict[str, Any]:
     body = json_body(VerifyParameters)
-    frames = {"type": "array", "minItems": 1, "items": {"type": "string", "contentMediaType": "image/jpeg"}}
     properties = FramesParameters.model_json_schema()["properties"]
     body["requestBody"]["content"]["multipart/form-data"] = {
         "schema": {
             "type": "object",
             "required": ["frames"],
             "properties": {
-                "frames": frames | {"description": "One tracklet's crops in order of time: JPEG, PNG or WebP."},
-                "other_frames": frames | {"description": "The other's, unless `tracklet_id` names it."},
+                "frames": frames_field("One tracklet's crops in order of time: JPEG, PNG or WebP."),
+                "other_frames": frames_field("The other's, unless `tracklet_id` names it."),
                 **properties,
             },
         }

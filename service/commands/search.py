@@ -109,7 +109,12 @@ def search(
         query_started_at=parse_time(query_started_at),
         query_ended_at=parse_time(query_ended_at),
     )
-    ids, frames = _asked(query, negative or [], query_camera or query_started_at or query_ended_at)
+    sighting = {
+        "--query-camera": query_camera,
+        "--query-started-at": query_started_at,
+        "--query-ended-at": query_ended_at,
+    }
+    ids, frames = _asked(query, negative or [], [option for option, given in sighting.items() if given is not None])
     with service_at(url, api_key) as client:
         if export is not None and kind is not None:
             if frames:
@@ -136,16 +141,14 @@ def search(
         _show(ranking)
 
 
-def _asked(query: list[str], negative: list[str], sighting: str | None) -> tuple[list[str], list[bytes]]:
-    """The ids, or the frames of a folder, which stands alone."""
+def _asked(query: list[str], negative: list[str], sighting: list[str]) -> tuple[list[str], list[bytes]]:
+    """The ids, or the frames of a folder, which stands alone. `sighting`: the options given that only frames have."""
     sides = [read_side(one) for one in query]
     ids = [side for side in sides if isinstance(side, str)]
     if len(ids) < len(sides) and (len(sides) > 1 or negative):
         raise typer.BadParameter("a folder of frames stands alone, without ids and --negative", param_hint="ID")
     if ids and sighting:
-        raise typer.BadParameter(
-            "only with a folder of frames; stored tracklets have theirs", param_hint="--query-camera"
-        )
+        raise typer.BadParameter("only with a folder of frames; stored tracklets have theirs", param_hint=sighting)
     return ids, [frame for side in sides if not isinstance(side, str) for frame in side]
 
 

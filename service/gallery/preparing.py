@@ -19,6 +19,7 @@ class Prepared:
 
     Attributes:
         loaded: the index that answers.
+        question: what it is asked.
         options: that the question was made with, and says how it is to be answered.
         camera: that saw the query; None where nobody says.
         judged: whether a calibration may say what the answer means.

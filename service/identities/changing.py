@@ -99,7 +99,10 @@ async def assign(
         if await edit.made_before(identity_id, made_by) is not None:
             return
         identity = await edit.identity(identity_id)
-        await edit.give(identity, await edit.tracklets(tracklet_ids), move=move, made_by=made_by)
+        given = await edit.give(identity, await edit.tracklets(tracklet_ids), move=move, made_by=made_by)
+        if given is None and creation.is_keyed():
+            # Sent again, it must not give back what somebody took away meanwhile.
+            await edit.write(identity_id, "assigned", made_by=made_by)
 
 
 async def unassign(editor: Editor, identity_id: uuid.UUID, tracklet_id: uuid.UUID, done_by: str) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import psycopg
 from sqlalchemy import and_, any_, bindparam, delete, func, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 from sqlalchemy.dialects.postgresql import insert as insert_or
@@ -225,12 +226,18 @@ async def count_edit(connection: AsyncConnection, identity_id: uuid.UUID) -> Non
 
 
 async def rename(connection: AsyncConnection, identity: IdentityRecord, name: str) -> list[uuid.UUID] | None:
-    """Call a held identity by another name; returns its tracklets, or None when the name is taken."""
+    """Call a held identity by another name; returns its tracklets, or None when the name is taken.
+
+    Raises:
+        sqlalchemy.exc.IntegrityError: another rule of the database is broken, by its tracklets' rows for one.
+    """
     try:
         # An upload may take the name at any moment, and is waited for here.
         async with connection.begin_nested():
             await connection.execute(update(IdentityRow).where(IdentityRow.id == identity.id).values(name=name))
-    except IntegrityError:
+    except IntegrityError as error:
+        if not isinstance(error.orig, psycopg.errors.UniqueViolation):
+            raise
         return None
     # The foreign key has taken the name to the tracklets already.
     return await _write(connection, identity.gallery_id, name, name)

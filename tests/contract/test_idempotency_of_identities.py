@@ -104,6 +104,24 @@ def two_people(running: RunningService, key: str) -> tuple[str, str, list[str]]:
     return ann, ben, ids
 
 
+def test_an_assignment_that_moved_nothing_moves_nothing_when_sent_again(running_service: RunningService) -> None:
+    key = new_key()
+    ann, _, ids = two_people(running_service, key)
+    path, body = f"/identities/{ann}/tracklets", {"tracklet_ids": ids[:1]}
+    with no_answer_kept(running_service):
+        first = post(running_service, path, body, key)
+        assert (first.status_code, first.json()["tracklets"]) == (200, 1)
+    let_claims_run_out(running_service)
+    with running_service.client() as client:
+        assert client.get(f"/identities/{ann}").json()["version"] == first.json()["version"] == 1
+        assert client.delete(f"{path}/{ids[0]}").status_code == 204
+        again = post(running_service, path, body, key)
+        assert (again.status_code, again.json()["tracklets"]) == (200, 0)
+        history = client.get(f"/identities/{ann}/history").json()["items"]
+    told = [(event["kind"], event["tracklet_ids"]) for event in history]
+    assert told == [("unassigned", ids[:1]), ("assigned", []), ("created", ids[:1])]
+
+
 @pytest.mark.parametrize("lost", [False, True], ids=["answered", "lost"])
 @pytest.mark.parametrize("what", ["merge", "unmerge", "tracklets"])
 def test_what_is_done_to_an_identity_is_done_once(running_service: RunningService, what: str, lost: bool) -> None:

@@ -17,8 +17,12 @@ BAD_NAMES = {
     "a tab": "\t",
     "an ideographic space": "\u3000",
     "a joiner of nothing": "\u200d",
+    "a mark on nothing": "\u0301",
+    "Braille without a dot": "\u2800",
     "before": " Ann",
     "after": "Ann\u00a0",
+    "a direction before": "\u200eAnn",
+    "no width after": "Ann\u200b",
     "a line break": "Ann\n",
     "an escape sequence": "Ann\x1b[2J",
 }
@@ -53,11 +57,20 @@ WAYS: dict[str, Callable[[httpx.Client, str], httpx.Response]] = {
 
 
 @pytest.mark.parametrize("name", BAD_NAMES)
-def test_a_name_that_looks_like_none_or_like_another_is_refused(running_service: RunningService, name: str) -> None:
+def test_a_name_with_nothing_to_see_or_with_something_unseen_around_it_is_refused(
+    running_service: RunningService, name: str
+) -> None:
     with nothing_changes(running_service), running_service.client() as client:
         for way, send in WAYS.items():
             body = problem(send(client, BAD_NAMES[name]), 422)
             assert any(said in body["detail"] for said in SAID), (way, body["detail"])
+
+
+def test_names_of_every_script_are_kept_as_they_were_sent(running_service: RunningService) -> None:
+    # A mark and a variation selector at the end, and a joiner within.
+    for name in ("Ame\u0301lie, Zoe\u0301", "\u2764\ufe0f", "\u0639\u0644\u06cc\u200c\u0631\u0636\u0627", "\uae40"):
+        kept = store(running_service, 8, 1, gallery="scripts", external_id=name, identity=name, camera_id=name)
+        assert (kept["external_id"], kept["identity"], kept["camera_id"]) == (name, name, name)
 
 
 def test_prose_is_free_but_not_blank(running_service: RunningService) -> None:

@@ -170,7 +170,11 @@ class AsyncAdminMethods(AsyncSender):
         return parse(Key, response)
 
     async def revoke_key(self, key_id: str, *, version: int | None = None) -> None:
-        """Take a key out of force; with `version`, only if it has that one."""
+        """Take a key out of force.
+
+        Args:
+            version: change nothing, and raise `ApiProblem`, when the key is of another version by now.
+        """
         # A revoked key has another version: the second of two requests would be refused.
         path = f"/admin/keys/{segment(key_id)}"
         await self._send("DELETE", path, repeatable=version is None, gone_is_done=True, headers=if_match(version))

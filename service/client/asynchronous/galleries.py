@@ -49,7 +49,11 @@ class AsyncGalleryMethods(AsyncSender):
         return parse(Gallery, response)
 
     async def delete_gallery(self, name: str, *, version: int | None = None) -> Job:
-        """Start to remove a gallery, from now on it is there for nobody; with `version`, only if it has that one."""
+        """Start to remove a gallery; from now on it is there for nobody.
+
+        Args:
+            version: remove nothing, and raise `ApiProblem`, when the gallery is of another version by now.
+        """
         path = f"/galleries/{segment(name)}"
         return parse(Job, await self._send("DELETE", path, repeatable=False, headers=if_match(version)))
 
@@ -91,7 +95,11 @@ class AsyncGalleryMethods(AsyncSender):
         return parse(Camera, await self._send("PUT", path, repeatable=not headers, json=body, headers=headers))
 
     async def delete_camera(self, gallery: str, name: str, *, version: str | None = None) -> None:
-        """Remove a camera that no tracklet names; with `version`, only if it has that one."""
+        """Remove a camera that no tracklet names.
+
+        Args:
+            version: remove nothing, and raise `ApiProblem`, when the camera is of another version by now.
+        """
         path = f"/cameras/{segment(gallery)}/{segment(name)}"
         await self._send("DELETE", path, gone_is_done=True, headers=if_match(version))
 

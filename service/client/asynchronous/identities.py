@@ -48,7 +48,11 @@ class AsyncIdentityMethods(AsyncSender):
         return parse(IdentityDetails, await self._send("GET", f"/identities/{segment(identity_id)}"))
 
     async def rename_identity(self, identity_id: str, name: str, *, version: int | None = None) -> Identity:
-        """Give an identity another name; with `version`, only if it has that one."""
+        """Give an identity another name.
+
+        Args:
+            version: change nothing, and raise `ApiProblem`, when the identity is of another version by now.
+        """
         path = f"/identities/{segment(identity_id)}"
         response = await self._send(
             "PATCH", path, repeatable=version is None, json={"name": name}, headers=if_match(version)
@@ -56,7 +60,11 @@ class AsyncIdentityMethods(AsyncSender):
         return parse(Identity, response)
 
     async def delete_identity(self, identity_id: str, *, version: int | None = None) -> None:
-        """Delete an identity, its tracklets stay without one; with `version`, only if it has that one."""
+        """Delete an identity; its tracklets stay, without one.
+
+        Args:
+            version: delete nothing, and raise `ApiProblem`, when the identity is of another version by now.
+        """
         path = f"/identities/{segment(identity_id)}"
         await self._send("DELETE", path, gone_is_done=True, headers=if_match(version))
 

@@ -67,6 +67,10 @@ class AsyncTrackletMethods(AsyncSender):
                 return
 
     async def delete_tracklet(self, tracklet_id: str, *, version: int | None = None) -> None:
-        """Delete one tracklet: no search finds it once this returns. With `version`, only if it has that one."""
+        """Delete one tracklet: no search finds it once this returns.
+
+        Args:
+            version: delete nothing, and raise `ApiProblem`, when the tracklet is of another version by now.
+        """
         path = f"/tracklets/{segment(tracklet_id)}"
         await self._send("DELETE", path, gone_is_done=True, headers=if_match(version))

@@ -44,13 +44,21 @@ class IdentityMethods(Sender):
         return parse(IdentityDetails, self._send("GET", f"/identities/{segment(identity_id)}"))
 
     def rename_identity(self, identity_id: str, name: str, *, version: int | None = None) -> Identity:
-        """Give an identity another name; with `version`, only if it has that one."""
+        """Give an identity another name.
+
+        Args:
+            version: change nothing, and raise `ApiProblem`, when the identity is of another version by now.
+        """
         path = f"/identities/{segment(identity_id)}"
         response = self._send("PATCH", path, repeatable=version is None, json={"name": name}, headers=if_match(version))
         return parse(Identity, response)
 
     def delete_identity(self, identity_id: str, *, version: int | None = None) -> None:
-        """Delete an identity, its tracklets stay without one; with `version`, only if it has that one."""
+        """Delete an identity; its tracklets stay, without one.
+
+        Args:
+            version: delete nothing, and raise `ApiProblem`, when the identity is of another version by now.
+        """
         path = f"/identities/{segment(identity_id)}"
         self._send("DELETE", path, gone_is_done=True, headers=if_match(version))
 

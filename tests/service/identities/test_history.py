@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
 from service.errors import ServiceError
 from service.gallery.galleries import Galleries
@@ -182,6 +183,15 @@ async def test_merges_of_the_same_two_at_once_end_with_one_of_them(world: World)
 
     results = await asyncio.gather(*(merge(turn) for turn in range(8)))
     assert sorted(results) == ["identity_merged"] * 7 + ["merged"]
+    await world.check()
+
+
+async def test_a_rename_that_breaks_another_rule_is_not_called_a_name_that_is_taken(world: World) -> None:
+    async with world.database.transaction() as connection:
+        await connection.execute(text("ALTER TABLE tracklets ADD CHECK (identity <> 'q')"))
+        one, *_ = await identities.list_page(connection, "g", 9, None, merged=False)
+    with pytest.raises(IntegrityError, match="check constraint"):
+        await changing.rename(world.editors[0], one.id, "q", None, "somebody")
     await world.check()
 
 
