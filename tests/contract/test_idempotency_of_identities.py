@@ -7,6 +7,9 @@ from tests.contract.keyed_requests import count, let_claims_run_out, new_key, no
 from tests.contract.outsider import problem
 from tests.support import RunningService, upload
 
+SAID = {"merge": ("event_id",), "unmerge": ("restored", "elsewhere", "gone"), "tracklets": ("id", "name")}
+"""What the answer says of what was done, whatever became of it since."""
+
 
 def post(running: RunningService, path: str, body: dict, key: str) -> httpx.Response:
     """Send a JSON body under an idempotency key."""
@@ -102,10 +105,6 @@ def two_people(running: RunningService, key: str) -> tuple[str, str, list[str]]:
         for name, one in zip(("Ann", "Ben"), ids, strict=True)
     )
     return ann, ben, ids
-
-
-SAID = {"merge": ("event_id",), "unmerge": ("restored", "elsewhere", "gone"), "tracklets": ("id", "name")}
-"""What the answer says of what was done, whatever became of it since."""
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["answered", "lost"])
