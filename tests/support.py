@@ -131,6 +131,13 @@ def blocked_by(running: RunningService, connection: psycopg.Connection) -> int:
         return other.execute(statement, (connection.info.backend_pid,)).fetchone()[0]
 
 
+def waiting_for_locks(connection: psycopg.Connection) -> int:
+    """How many sessions of this database wait for somebody else's lock."""
+    return connection.execute(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    ).fetchone()[0]
+
+
 def make_settings(data_directory: Path, database_url: str, **values: object) -> Settings:
     """Settings for a service under test; nothing comes from the environment but what the test set there."""
     defaults = {"port": 0, "admin_key": ADMIN_KEY, "poll_seconds": 0.2}

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from service.api.examples.common import MERGE_EVENT, MERGED_ID, OTHER_ID, TRACKLET_ID
 from service.api.schemas import thumbnail_url
 from service.api.values import Cursor, GalleryName, Labels, Name, Schema
-from service.store.assignments import Seen
+from service.store import assignments
 from service.store.identities import IdentityRecord, SeenBy
 from service.store.identity_events import EventKind, IdentityEvent
 from service.store.tracklets import StoredTracklet
@@ -213,7 +213,7 @@ class Appearance(BaseModel):
     thumbnail_url: str | None
 
     @classmethod
-    def of(cls, stored: StoredTracklet, seen: Seen) -> "Appearance":
+    def of(cls, stored: StoredTracklet, seen: assignments.Appearance) -> "Appearance":
         """As the database has it."""
         return cls(
             tracklet_id=stored.id,

@@ -7,9 +7,10 @@ import typer
 
 from model.cli import CommandError, print_json
 from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Gallery, Url, service_at
-from service.commands.tables import print_list, print_table
+from service.commands.tables import print_fields, print_list, print_table
 
 if TYPE_CHECKING:
+    from service.client import TfclipClient
     from service.client.wire.galleries import Camera, Transits
 
 DEFAULT_GALLERY = "default"
@@ -64,17 +65,13 @@ def set_camera(
         "time_offset_seconds": time_offset_seconds,
     }
     with service_at(url, api_key) as client:
-        before = next((one for one in client.list_cameras(gallery) if one.name == name), None)
+        before = _find(client, gallery or DEFAULT_GALLERY, name)
         said = before.model_dump(include=set(given)) if before else {}
         said |= {field: value for field, value in given.items() if value is not None}
         # What somebody else says of it meanwhile must not be put back to what it was.
         version = before.version if before else None
         camera = client.put_camera(gallery or DEFAULT_GALLERY, name, **said, version=version, new=before is None)
-    if as_json:
-        print_json(camera.model_dump(mode="json"))
-    else:
-        for field, value in camera.model_dump(mode="json").items():
-            typer.echo(f"{field.replace('_', ' '):20} {'-' if value is None else value}")
+    print_fields(camera.model_dump(mode="json"), as_json)
 
 
 def delete_camera(
@@ -123,6 +120,18 @@ def set_transits(
         ) from error
     with service_at(url, api_key) as client:
         _show(client.put_transits(gallery or DEFAULT_GALLERY, transits), as_json)
+
+
+def _find(client: "TfclipClient", gallery: str, name: str) -> "Camera | None":
+    """The camera, or None when there is none yet."""
+    from service.client.errors import ApiProblem
+
+    try:
+        return client.get_camera(gallery, name)
+    except ApiProblem as problem:
+        if problem.code != "not_found":
+            raise
+        return None
 
 
 def _position(camera: "Camera") -> str | None:

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from model.cli import CommandError, print_json
+from model.cli import CommandError
 from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Url, service_at
 from service.commands.following import Wait, see_through
-from service.commands.tables import print_list
+from service.commands.tables import print_fields, print_list
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="As `tfclip galleries list` shows it.")]
 Description = Annotated[str | None, typer.Option(help="What it holds.")]
@@ -56,10 +56,7 @@ def show_gallery(name: Name, url: Url = LOCAL_URL, api_key: ApiKey = None, as_js
     """Show everything about one gallery, and how much it holds."""
     with service_at(url, api_key) as client:
         document = client.get_gallery(name).model_dump(mode="json")
-    if as_json:
-        print_json(document)
-    else:
-        _show(document)
+    _show(document, as_json)
 
 
 def create_gallery(
@@ -78,10 +75,7 @@ def create_gallery(
             name, description=description, purpose=purpose, legal_basis=legal_basis, frame_cap=frame_cap
         )
     document = made.model_dump(mode="json", exclude={"statistics"})
-    if as_json:
-        print_json(document)
-    else:
-        _show(document)
+    _show(document, as_json)
 
 
 def set_gallery(
@@ -107,10 +101,7 @@ def set_gallery(
         raise typer.BadParameter("nothing to change")
     with service_at(url, api_key) as client:
         document = client.change_gallery(name, changes).model_dump(mode="json", exclude={"statistics"})
-    if as_json:
-        print_json(document)
-    else:
-        _show(document)
+    _show(document, as_json)
 
 
 def delete_gallery(
@@ -130,9 +121,10 @@ def delete_gallery(
         see_through(client, client.delete_gallery(name), title="Deleting", wait=wait, as_json=as_json)
 
 
-def _show(document: dict[str, Any]) -> None:
-    statistics = document.pop("statistics", None) or {}
-    index = statistics.pop("index", None) or {}
-    shown = document | statistics | {f"index_{field}": value for field, value in index.items()}
-    for field, value in shown.items():
-        typer.echo(f"{field.replace('_', ' '):18} {'-' if value is None else value}")
+def _show(document: dict[str, Any], as_json: bool) -> None:
+    """What is said of a gallery; on the terminal with its statistics and its index's in lines of their own."""
+    if not as_json:
+        statistics = document.pop("statistics", None) or {}
+        index = statistics.pop("index", None) or {}
+        document |= statistics | {f"index_{field}": value for field, value in index.items()}
+    print_fields(document, as_json)

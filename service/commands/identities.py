@@ -7,7 +7,7 @@ import typer
 
 from model.cli import CommandError, print_json
 from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Gallery, Url, service_at
-from service.commands.tables import moment, print_list, print_table
+from service.commands.tables import moment, print_fields, print_list, print_table
 
 if TYPE_CHECKING:
     from service.client.wire.identities import Identity
@@ -58,11 +58,9 @@ def show_identity(identity: IdentityId, url: Url = LOCAL_URL, api_key: ApiKey = 
     """Show which cameras saw an identity, and when, their time offsets added."""
     with service_at(url, api_key) as client:
         found = client.get_identity(identity)
+    print_fields(found.model_dump(mode="json", exclude=None if as_json else {"cameras"}), as_json)
     if as_json:
-        print_json(found.model_dump(mode="json"))
         return
-    for name, value in found.model_dump(mode="json", exclude={"cameras"}).items():
-        typer.echo(f"{name:14} {value}")
     rows = [(c.camera_id, str(c.tracklets), moment(c.first_seen), moment(c.last_seen)) for c in found.cameras]
     print_table(("camera", "tracklets", "first seen", "last seen"), rows)
 

@@ -7,7 +7,7 @@ import typer
 
 from model.cli import CommandError, console, print_json
 from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Url, service_at
-from service.commands.tables import print_list
+from service.commands.tables import print_fields, print_list
 
 if TYPE_CHECKING:
     from service.client.wire import RegisteredModel
@@ -75,11 +75,7 @@ def show_model(model: ModelId, url: Url = LOCAL_URL, api_key: ApiKey = None, as_
     """Show everything about one model."""
     with service_at(url, api_key) as client:
         document = client.get_model(model).model_dump(mode="json")
-    if as_json:
-        print_json(document)
-    else:
-        for name, value in document.items():
-            typer.echo(f"{name:14} {value}")
+    print_fields(document, as_json)
 
 
 def remove_model(model: ModelId, url: Url = LOCAL_URL, api_key: ApiKey = None, as_json: AsJson = False) -> None:

@@ -8,7 +8,7 @@ import typer
 from model.caution import caution
 from model.cli import CommandError, print_json
 from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Gallery, Url, parse_labels, parse_time, service_at
-from service.commands.sides import read_side
+from service.commands.queries import read_query
 from service.commands.tables import moment, print_table
 
 if TYPE_CHECKING:
@@ -143,13 +143,13 @@ def search(
 
 def _asked(query: list[str], negative: list[str], sighting: list[str]) -> tuple[list[str], list[bytes]]:
     """The ids, or the frames of a folder, which stands alone. `sighting`: the options given that only frames have."""
-    sides = [read_side(one) for one in query]
-    ids = [side for side in sides if isinstance(side, str)]
-    if len(ids) < len(sides) and (len(sides) > 1 or negative):
+    asked = [read_query(one) for one in query]
+    ids = [one for one in asked if isinstance(one, str)]
+    if len(ids) < len(asked) and (len(asked) > 1 or negative):
         raise typer.BadParameter("a folder of frames stands alone, without ids and --negative", param_hint="ID")
     if ids and sighting:
         raise typer.BadParameter("only with a folder of frames; stored tracklets have theirs", param_hint=sighting)
-    return ids, [frame for side in sides if not isinstance(side, str) for frame in side]
+    return ids, [frame for one in asked if not isinstance(one, str) for frame in one]
 
 
 def _kind(file: Path) -> ExportFormat:

@@ -1,9 +1,10 @@
 """Tables on standard output."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -50,6 +51,16 @@ def print_list(
         print_json({"items": [item.model_dump(mode="json", exclude=leave_out) for item in items]})
     else:
         print_table(columns, ([_cell(value) for value in row(item)] for item in items))
+
+
+def print_fields(document: Mapping[str, Any], as_json: bool) -> None:
+    """Print what a command shows: one JSON document, or a line for each field; None is shown as "-"."""
+    if as_json:
+        print_json(document)
+        return
+    width = max(map(len, document))
+    for name, value in document.items():
+        typer.echo(f"{name.replace('_', ' '):{width}}  {'-' if value is None else value}")
 
 
 def moment(time: datetime | None) -> str:

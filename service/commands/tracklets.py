@@ -8,7 +8,7 @@ import typer
 
 from model.cli import print_json
 from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Gallery, Url, parse_labels, service_at
-from service.commands.tables import print_list
+from service.commands.tables import print_fields, print_list
 
 if TYPE_CHECKING:
     from service.client.wire import Tracklet
@@ -54,7 +54,7 @@ def show_tracklet(tracklet: TrackletId, url: Url = LOCAL_URL, api_key: ApiKey = 
     """Show everything about one tracklet."""
     with service_at(url, api_key) as client:
         found = client.get_tracklet(tracklet)
-    _show(found.model_dump(mode="json"), as_json)
+    print_fields(found.model_dump(mode="json"), as_json)
 
 
 def set_tracklet(
@@ -90,7 +90,7 @@ def set_tracklet(
             # Labels that somebody else sets meanwhile must not be lost.
             changes |= {"labels": before.labels | changes["labels"], "version": before.version}
         changed = client.change_tracklet(tracklet, **changes)
-    _show(changed.model_dump(mode="json"), as_json)
+    print_fields(changed.model_dump(mode="json"), as_json)
 
 
 def delete_tracklet(
@@ -108,11 +108,3 @@ def delete_tracklet(
 def _switch(tracklet: "Tracklet") -> str | None:
     flagged = tracklet.possible_identity_switch
     return None if flagged is None else "possible" if flagged else "no"
-
-
-def _show(document: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        print_json(document)
-    else:
-        for name, value in document.items():
-            typer.echo(f"{name:14} {value}")

@@ -6,7 +6,7 @@ import typer
 
 from model.cli import print_json
 from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Gallery, Url, service_at
-from service.commands.sides import read_side
+from service.commands.queries import read_query
 
 Side = Annotated[str, typer.Argument(help="The id of a stored tracklet, or a folder of frames in order of time.")]
 
@@ -25,7 +25,7 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Compare two tracklets: stored ones by their ids, others by folders of frames, which are not stored."""
-    sides = [read_side(one), read_side(other)]
+    sides = [read_query(one), read_query(other)]
     # A tracklet may stand first or second; the service takes the frames first.
     first, second = sorted(sides, key=lambda side: isinstance(side, str))
     with service_at(url, api_key) as client:

@@ -22,7 +22,7 @@ from service.evidence.picture import as_shown, paint_attention
 from service.gallery.galleries import Galleries
 from service.gallery.scoring import cosine_scores, unit_rows
 from service.ingest.frames import cut_clips
-from service.jobs.describing import FramesLost, read_frames
+from service.jobs.stored_frames import FramesLost, read_frames
 from service.store import descriptors as descriptor_store
 from service.store import galleries as gallery_store
 from service.store import tracklets as store

@@ -11,9 +11,9 @@ STRIP_FRAMES = 8
 """Frames in a strip at most."""
 
 FRAME_WIDTH, FRAME_HEIGHT = 64, 128
-_TEXT_WIDTH = 280
-_GAP = 4
-_LINE_HEIGHT = 18
+TEXT_WIDTH = 280
+GAP = 4
+LINE_HEIGHT = 18
 _BACKGROUND, _INK, _LINE, _MISSING = "white", "black", "#888888", "#dddddd"
 
 
@@ -44,22 +44,22 @@ def fitted(image: Image.Image) -> Image.Image:
 
 
 def draw(title: str, strips: Iterable[Strip]) -> bytes:
-    """Draw the sheet: a PNG file, (_TEXT_WIDTH and up to STRIP_FRAMES frames) wide; a line below the first strip."""
+    """Draw the sheet: a PNG file, (TEXT_WIDTH and up to STRIP_FRAMES frames) wide; a line below the first strip."""
     strips = list(strips)
     font = _font()
-    width = _TEXT_WIDTH + STRIP_FRAMES * (FRAME_WIDTH + _GAP)
-    top = _LINE_HEIGHT + 2 * _GAP
-    sheet = Image.new("RGB", (width, top + len(strips) * (FRAME_HEIGHT + 2 * _GAP)), _BACKGROUND)
+    width = TEXT_WIDTH + STRIP_FRAMES * (FRAME_WIDTH + GAP)
+    top = LINE_HEIGHT + 2 * GAP
+    sheet = Image.new("RGB", (width, top + len(strips) * (FRAME_HEIGHT + 2 * GAP)), _BACKGROUND)
     pen = ImageDraw.Draw(sheet)
-    pen.text((_GAP, _GAP), _short(title, font, width - 2 * _GAP), _INK, font)
+    pen.text((GAP, GAP), _short(title, font, width - 2 * GAP), _INK, font)
     for number, strip in enumerate(strips):
-        y = top + number * (FRAME_HEIGHT + 2 * _GAP)
+        y = top + number * (FRAME_HEIGHT + 2 * GAP)
         pen.line((0, y, width, y), _LINE, width=3 if number == 1 else 1)
         for line, text in enumerate(strip.text):
-            place = (_GAP, y + _GAP + line * _LINE_HEIGHT)
-            pen.text(place, _short(text, font, _TEXT_WIDTH - 2 * _GAP), _INK, font)
+            place = (GAP, y + GAP + line * LINE_HEIGHT)
+            pen.text(place, _short(text, font, TEXT_WIDTH - 2 * GAP), _INK, font)
         for column, frame in enumerate(strip.frames):
-            corner = (_TEXT_WIDTH + column * (FRAME_WIDTH + _GAP), y + _GAP)
+            corner = (TEXT_WIDTH + column * (FRAME_WIDTH + GAP), y + GAP)
             if frame is None:
                 pen.rectangle((*corner, corner[0] + FRAME_WIDTH - 1, corner[1] + FRAME_HEIGHT - 1), _MISSING)
             else:

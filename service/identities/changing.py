@@ -7,9 +7,10 @@ from typing import Any
 
 from service import creation
 from service.errors import IdentityExists, NotFound
-from service.identities.editing import Edit, Editor, check_version
+from service.identities.editing import Edit, Editor
 from service.store import assignments, identities
 from service.store.identities import IdentityRecord
+from service.store.versions import check_version
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service import creation
-from service.errors import FieldError, IdentityConflict, IdentityMerged, NotFound, PreconditionFailed
+from service.errors import FieldError, IdentityConflict, IdentityMerged, NotFound
 from service.gallery.galleries import Galleries
 from service.store import assignments, changes, identities, matches
 from service.store import galleries as gallery_store
@@ -21,6 +21,7 @@ from service.store.galleries import Gallery
 from service.store.identities import IdentityRecord
 from service.store.identity_events import EventKind, IdentityEvent
 from service.store.matches import MatchDecision
+from service.store.versions import check_version
 
 _NAMED = 20
 
@@ -248,16 +249,6 @@ class Editor:
             _refuse_contradicted(await matches.contradicted(connection, changed))
             number = (await changes.record_all(connection, gallery.id, "updated", changed)).number
         await self._galleries.catch_up(gallery.name, number)
-
-
-def check_version(version: int, versions: frozenset[int] | None) -> None:
-    """See whether a row has a version that the caller expects.
-
-    Raises:
-        PreconditionFailed: it has another one.
-    """
-    if versions is not None and version not in versions:
-        raise PreconditionFailed(f"It has version {version} by now: read it again, and change that.")
 
 
 def _refuse_others(held: Sequence[Held], name: str | None) -> None:

@@ -34,7 +34,6 @@ LEAST_COSINE = 0.999
 
 _FILES_AT_ONCE = 2000
 _LOOKS = 5
-_SECONDS_BETWEEN_LOOKS = 0.5
 _TRACKLETS_AT_ONCE = 8
 _NIL = uuid.UUID(int=0)
 
@@ -53,7 +52,11 @@ class Depth:
 
 
 class Checker:
-    """Compares galleries. Nothing is changed, and nobody is held up for longer than it takes to freeze an index."""
+    """Compares galleries. Nothing is changed, and nobody is held up for longer than it takes to freeze an index.
+
+    Args:
+        seconds_between_looks: from one look at files that no row names, which may be about to go, to the next.
+    """
 
     def __init__(
         self,
@@ -62,12 +65,14 @@ class Checker:
         galleries: Galleries,
         snapshots: SnapshotFolder,
         describer: Describer,
+        seconds_between_looks: float = 0.5,
     ) -> None:
         self._database = database
         self._frame_store = frame_store
         self._galleries = galleries
         self._snapshots = snapshots
         self._describer = describer
+        self.seconds_between_looks = seconds_between_looks
 
     async def check(self, name: str, depth: Depth, progress: Callable[[int], None] = lambda done: None) -> Report:
         """Compare everything of a gallery.
@@ -189,7 +194,7 @@ class Checker:
                 break
             if look < _LOOKS - 1:
                 # Whoever deletes a tracklet removes its files when the row is gone; these may be about to go.
-                await asyncio.sleep(_SECONDS_BETWEEN_LOOKS)
+                await asyncio.sleep(self.seconds_between_looks)
         report.note("unknown_file", [*(one.hex() for one in orphans), *strangers])
 
     async def _unreferenced(self, gallery: Gallery, digests: Sequence[bytes]) -> list[bytes]:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from service.errors import NotFound, PreconditionFailed
+from service.errors import NotFound
 from service.gallery.galleries import Galleries
 from service.jobs.queue import JobQueue
 from service.jobs.reindex import BUILD_LOCK_CLASS
@@ -26,6 +26,7 @@ from service.store import jobs as job_store
 from service.store.database import Database
 from service.store.frames import FrameStore
 from service.store.jobs import Job
+from service.store.versions import check_version
 
 DELETE_GALLERY = "delete_gallery"
 
@@ -53,8 +54,7 @@ async def start(database: Database, jobs: JobQueue, name: str, versions: frozens
         found = await store.find_for_deletion(connection, name)
         if found is None or found.job_runs:
             raise NotFound(f"There is no gallery {name!r}.")
-        if versions is not None and found.version not in versions:
-            raise PreconditionFailed(f"Gallery {name} has version {found.version} by now: read it again.")
+        check_version(found.version, versions)
         others = await job_store.unfinished(connection, found.id)
         parameters = {"gallery_id": found.id, "tracklets": await store.count_tracklets(connection, found.id)}
         job = await jobs.enqueue(connection, DELETE_GALLERY, found.id, parameters)

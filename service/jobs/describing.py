@@ -1,7 +1,6 @@
 """Describing stored tracklets by another model than at their upload: from their frames on disk, beside the service."""
 
 import asyncio
-import hashlib
 import os
 import threading
 import uuid
@@ -10,13 +9,11 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import structlog
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from model.clips import spread_evenly
@@ -25,11 +22,11 @@ from model.tfclip import mean_of_clips
 from service.cores import allowed_cores
 from service.embedding.backend import EmbeddingBackend
 from service.embedding.models import Models
-from service.errors import InvalidFrame, NotFound
+from service.errors import NotFound
 from service.evidence.purity import purity_of
 from service.ingest.frames import cut_clips
-from service.ingest.images import ImageLimits, decode_frame
 from service.jobs.running import RunningJob
+from service.jobs.stored_frames import FramesLost, read_frames
 from service.store import changes as change_store
 from service.store import descriptors as store
 from service.store.database import Database
@@ -39,31 +36,11 @@ from service.threads import on_one_core
 
 log = structlog.get_logger(__name__)
 
-T = TypeVar("T")
-
 TRACKLETS_AT_ONCE = 8
 """Tracklets that are read, decoded, embedded and written down together."""
 
 _NICE = 15
 """A thirtieth of a request's claim on a core. Not 19: a thread that starves may hold the interpreter's lock."""
-
-_ACCEPTED = ImageLimits(min_side=1, max_side=2**31, max_pixels=2**62)
-"""Frames passed the limits at their upload; limits that were lowered since do not make them unreadable."""
-
-
-class FramesLost(Exception):
-    """Frames that a descriptor is made of are not on disk as they were stored.
-
-    Attributes:
-        missing: positions of frames whose file is not there.
-        damaged: positions of frames whose file holds other bytes, or cannot be read.
-    """
-
-    def __init__(self, tracklet_id: uuid.UUID, missing: Sequence[int], damaged: Sequence[int]) -> None:
-        super().__init__(f"tracklet {tracklet_id} lacks frames {list(missing)}; frames {list(damaged)} are damaged")
-        self.tracklet_id = tracklet_id
-        self.missing = tuple(missing)
-        self.damaged = tuple(damaged)
 
 
 @dataclass(frozen=True)
@@ -248,41 +225,6 @@ class Describer:
             self._frame_store, gallery, tracklet_id, frames, positions, lambda picture: to_tensor([picture], image)
         )
         return cut_clips(torch.cat(tensors), backend.clip_length)
-
-
-def read_frames(
-    frame_store: FrameStore,
-    gallery: str,
-    tracklet_id: uuid.UUID,
-    digests: Sequence[bytes],
-    positions: Sequence[int],
-    prepare: Callable[[Image.Image], T],
-) -> list[T]:
-    """Read stored frames from disk, one at a time, and keep what `prepare` makes of each.
-
-    Args:
-        digests: SHA-256 of every frame of the tracklet.
-        positions: which of them to read.
-
-    Raises:
-        FramesLost: some of these frames are missing or damaged; names them all.
-    """
-    prepared, missing, damaged = [], [], []
-    for position in positions:
-        try:
-            content = frame_store.path(gallery, digests[position]).read_bytes()
-            if hashlib.sha256(content).digest() != digests[position]:
-                raise InvalidFrame("other bytes than were stored")
-            picture, _ = decode_frame(content, _ACCEPTED, f"frames[{position}]")
-        except FileNotFoundError:
-            missing.append(position)
-        except (OSError, InvalidFrame):
-            damaged.append(position)
-        else:
-            prepared.append(prepare(picture))
-    if missing or damaged:
-        raise FramesLost(tracklet_id, missing, damaged)
-    return prepared
 
 
 def as_stored(described: Described) -> dict[uuid.UUID, bytes]:

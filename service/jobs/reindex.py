@@ -26,9 +26,10 @@ from service.errors import DatabaseUnavailable
 from service.gallery.building import ModelGone, apply_changes
 from service.gallery.galleries import Galleries
 from service.gallery.index import GalleryIndex
-from service.jobs.describing import Describer, FramesLost
+from service.jobs.describing import Describer
 from service.jobs.renewing import renew
 from service.jobs.running import JobCancelled, JobRefused, RunningJob
+from service.jobs.stored_frames import FramesLost
 from service.store import changes as change_store
 from service.store import descriptors as descriptor_store
 from service.store import galleries as gallery_store

@@ -30,7 +30,7 @@ class Held:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Appearance:
     """When an identity was seen; the offset of the camera is in both times."""
 
     tracklet_id: uuid.UUID
@@ -77,7 +77,7 @@ async def label(connection: AsyncConnection, tracklet_id: uuid.UUID, labels: dic
 
 async def in_order_of_time(
     connection: AsyncConnection, identity: IdentityRecord, limit: int, after: tuple[datetime, uuid.UUID] | None
-) -> list[Seen]:
+) -> list[Appearance]:
     """Up to `limit` tracklets of an identity by (start, id), after this place; those without a time come last."""
     started = by_one_clock(TrackletRow.started_at)
     moment = func.coalesce(started, literal(UNKNOWN_TIME, TrackletRow.started_at.type))
@@ -90,4 +90,4 @@ async def in_order_of_time(
     )
     if after is not None:
         statement = statement.where(tuple_(moment, TrackletRow.id) > tuple_(*after))
-    return [Seen(*row) for row in await connection.execute(statement)]
+    return [Appearance(*row) for row in await connection.execute(statement)]

@@ -10,11 +10,12 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.dialects.postgresql import insert as insert_or
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.errors import GalleryMoved, PreconditionFailed
+from service.errors import GalleryMoved
 from service.store import changes, identities
 from service.store import identity_events as events
 from service.store.tables import CameraRow, DescriptorRow, FrameRow, GalleryRow, TrackletRow
 from service.store.tracklets import FrameRecord, StoredTracklet
+from service.store.versions import check_version
 
 
 @dataclass(frozen=True)
@@ -176,8 +177,8 @@ async def remove(
     if versions is not None:
         held = select(TrackletRow.version).where(TrackletRow.id == tracklet_id).with_for_update()
         version = await connection.scalar(held)
-        if version is not None and version not in versions:
-            raise PreconditionFailed(f"It has version {version} by now: read it again, and delete that.")
+        if version is not None:
+            check_version(version, versions)
     frames = frozenset(await connection.scalars(select(FrameRow.sha256).where(FrameRow.tracklet_id == tracklet_id)))
     gone = (
         await connection.execute(

@@ -11,7 +11,7 @@ import pytest
 
 from service.client import ApiProblem, TfclipClient
 from tests.contract.outsider import problem
-from tests.support import ADMIN_KEY, RunningService, frame_files, pictures, upload, wait_until
+from tests.support import ADMIN_KEY, RunningService, frame_files, pictures, upload, wait_until, waiting_for_locks
 
 pytestmark = pytest.mark.usefixtures("silent_service")
 
@@ -19,7 +19,6 @@ OTHERS = ['"99"', 'W/"1"', "nonsense", '""']
 MATRIX = {"cameras": ["a", "b"], "min_seconds": [[0, 10], [20, 0]], "max_seconds": [[None, 60], [None, None]]}
 LATER = MATRIX | {"max_seconds": [[None, 61], [None, None]]}
 EMPTY = {"cameras": [], "min_seconds": [], "max_seconds": []}
-WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
 
 @pytest.fixture
@@ -134,7 +133,7 @@ def both_at_once(
         # Who has nothing left to do but to number its change waits for this, and the other one for that.
         connection.execute("SELECT id FROM galleries WHERE name = %s FOR NO KEY UPDATE", [gallery])
         answers = [pool.submit(send, client, number) for number in range(2)]
-        wait_until(lambda: watching.execute(WAITING).fetchone() == (2,))
+        wait_until(lambda: waiting_for_locks(watching) == 2)
         connection.rollback()
         return [answer.result() for answer in answers]
 

@@ -6,8 +6,8 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
+from tests.contract.keyed_requests import new_key
 from tests.contract.outsider import connect, head, multipart, read_answer
-from tests.contract.test_idempotency import new_key
 from tests.support import RunningService
 
 

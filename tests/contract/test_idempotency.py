@@ -2,17 +2,14 @@
 
 import json
 import threading
-import uuid
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-import psycopg
 import pytest
 
 from service.store.embedded import EmbeddedPostgres
+from tests.contract.keyed_requests import HELD, count, let_claims_run_out, new_key, no_answer_kept, trigger, waits
 from tests.contract.outsider import connect, head, multipart, problem, read_answer
 from tests.support import (
     RunningService,
@@ -24,13 +21,7 @@ from tests.support import (
     wait_until,
 )
 
-HELD = 8_260_011
 RENEWED = "SELECT locked_until > now() FROM idempotency_keys WHERE key = %s"
-
-
-def new_key() -> str:
-    """A key that no request had before."""
-    return str(uuid.uuid4())
 
 
 def send(client: httpx.Client, key: str, seed: int = 1, **metadata: object) -> httpx.Response:
@@ -41,45 +32,6 @@ def send(client: httpx.Client, key: str, seed: int = 1, **metadata: object) -> h
         files=frame_files(pictures(seed, 2)),
         headers={"Idempotency-Key": key},
     )
-
-
-def count(running: RunningService, table: str = "tracklets") -> int:
-    """Rows of a table."""
-    with running.database() as connection:
-        return connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
-
-
-@contextmanager
-def trigger(running: RunningService, event: str, what: str) -> Iterator[psycopg.Connection]:
-    """In the block, `event` on a table does `what`, PL/pgSQL, in the database first."""
-    with running.database() as connection:
-        connection.execute(
-            f"CREATE FUNCTION first() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {what}; RETURN NEW; END $$"
-        )
-        connection.execute(f"CREATE TRIGGER first BEFORE {event} FOR EACH ROW EXECUTE FUNCTION first()")
-        try:
-            yield connection
-        finally:
-            connection.execute("DROP FUNCTION first() CASCADE")
-
-
-@contextmanager
-def no_answer_kept(running: RunningService) -> Iterator[None]:
-    """In the block, requests come as far as their COMMIT, and what a process killed there would not do fails."""
-    what = "IF NEW.status IS NOT NULL THEN RAISE EXCEPTION 'killed'; END IF"
-    with trigger(running, "UPDATE ON idempotency_keys", what):
-        yield
-
-
-def waits(connection: psycopg.Connection) -> bool:
-    """Whether somebody waits for the lock that the test holds."""
-    return connection.execute("SELECT bool_or(NOT granted) FROM pg_locks WHERE locktype = 'advisory'").fetchone()[0]
-
-
-def let_claims_run_out(running: RunningService) -> None:
-    """As if the process that held them had been killed a while ago."""
-    with running.database() as connection:
-        connection.execute("UPDATE idempotency_keys SET locked_until = now() - interval '1 s' WHERE status IS NULL")
 
 
 def test_the_same_upload_is_stored_once_and_answered_alike(running_service: RunningService) -> None:

@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
+from tests.contract.keyed_requests import HELD, count, let_claims_run_out, new_key, no_answer_kept, trigger, waits
 from tests.contract.outsider import connect, head, problem
-from tests.contract.test_idempotency import HELD, count, let_claims_run_out, new_key, no_answer_kept, trigger, waits
 from tests.service.ingest.archives import archive_of, fates
 from tests.support import RunningService, pictures, wait_until
 

@@ -9,6 +9,7 @@ from PIL import Image
 from model.data.scene import write_scene
 from tests.docs.pages import ROOT, blocks
 from tests.docs.test_documented_commands import run
+from tests.service.searching.sheets import height
 from tests.support import RunningService
 
 
@@ -25,6 +26,6 @@ def test_the_examples_of_the_search_page_run(running_service: RunningService, tm
     # Eight tracklets, less three examples, and the header.
     assert len((tmp_path / "by_examples.csv").read_text().splitlines()) == 6
     for name in ("by_frames.png", "by_examples.png"):
-        assert Image.open(tmp_path / name).height == 26 + (1 + 5) * 136
+        assert Image.open(tmp_path / name).height == height(1 + 5)
     assert "4 lines by examples" in output
     assert "4 lines by frames" in output

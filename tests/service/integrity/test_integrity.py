@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from service.integrity import checks
 from service.store import frame_locks
 from tests.service.integrity.comparing import GALLERY, check, found, kinds, repair, same
 from tests.support import (
@@ -43,9 +42,9 @@ def before(running_service: RunningService, ids: list[str]) -> Iterator[list[dic
 
 
 @pytest.fixture
-def nobody_deletes(monkeypatch: pytest.MonkeyPatch) -> None:
+def nobody_deletes(running_service: RunningService, monkeypatch: pytest.MonkeyPatch) -> None:
     """No file without a row is on its way out: those that are looked at again need no time in between."""
-    monkeypatch.setattr(checks, "_SECONDS_BETWEEN_LOOKS", 0.0)
+    monkeypatch.setattr(running_service.service.checker, "seconds_between_looks", 0.0)
 
 
 def test_a_whole_gallery_is_found_whole_and_repair_changes_nothing(

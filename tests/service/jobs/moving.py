@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psycopg
 import pytest
 from torch import Tensor
 
@@ -45,13 +44,6 @@ def joining(running: RunningService, gallery: str) -> int | None:
     """Number of the generation that is joining."""
     with running.database() as connection:
         return connection.execute("SELECT joining FROM galleries WHERE name = %s", (gallery,)).fetchone()[0]
-
-
-def waiting_for_locks(connection: psycopg.Connection) -> int:
-    """How many sessions of this database wait for somebody else's lock."""
-    return connection.execute(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    ).fetchone()[0]
 
 
 class Gate:

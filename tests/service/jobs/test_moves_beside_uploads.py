@@ -18,7 +18,6 @@ from tests.service.jobs.moving import (
     held,
     joining,
     try_upload,
-    waiting_for_locks,
 )
 from tests.support import (
     RunningService,
@@ -31,6 +30,7 @@ from tests.support import (
     search,
     upload,
     wait_until,
+    waiting_for_locks,
 )
 
 CONNECTIONS = 6

@@ -5,13 +5,13 @@ import uuid
 from io import BytesIO, StringIO
 
 import httpx
-import numpy as np
 import pytest
 from PIL import Image
 
 from service.client import SearchOptions, TfclipClient
 from service.client.errors import ApiProblem
 from tests.service.searching.brute_force import get, grouped, ids
+from tests.service.searching.sheets import height, shown, strip, text_beside
 from tests.support import RunningService, pictures, upload
 
 
@@ -63,19 +63,14 @@ def test_a_contact_sheet_shows_the_query_and_a_strip_for_each_place(
         assert answer.headers["content-type"] == "image/png"
         sheet = Image.open(BytesIO(answer.content)).convert("RGB")
         heights.append(sheet.height)
-    strip = (heights[1] - heights[0]) // 3
-    assert heights[0] - 2 * strip < strip
+    assert heights == [height(2), height(5)]
     # The frames of the query, and of the best place below it, at the left of their strips.
-    top = heights[0] - 2 * strip + 4
     best = get(client, query_id=stored[1]["id"], k=1)["results"][0]["tracklet_id"]
     for number, one in enumerate((stored[1]["id"], best)):
         for position in range(2):
-            frame = Image.open(BytesIO(client.get(f"/tracklets/{one}/frames/{position}").content))
-            corner = (280 + 68 * position, top + number * strip)
-            shown = sheet.crop((*corner, corner[0] + 64, corner[1] + 128))
-            assert np.abs(np.asarray(shown, int) - np.asarray(frame, int)).max() <= 2
-    text = np.asarray(sheet.crop((0, top, 280, top + strip)))
-    assert (text < 128).any()
+            frame = client.get(f"/tracklets/{one}/frames/{position}").content
+            assert shown(strip(sheet, number)[position], frame)
+    assert (text_beside(sheet, 0) < 128).any()
 
 
 def test_a_sheet_is_drawn_without_the_frames_that_are_lost(

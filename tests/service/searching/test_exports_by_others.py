@@ -13,6 +13,7 @@ from PIL import Image
 
 from service.client import SearchOptions, TfclipClient
 from tests.service.searching.brute_force import ids
+from tests.service.searching.sheets import height, shown, strip
 from tests.support import RunningService, frame_files, pictures
 
 Ask = Callable[..., httpx.Response]
@@ -70,17 +71,6 @@ def test_an_export_goes_on_after_a_cursor_and_its_own_goes_on(ask: Ask) -> None:
     assert ids(first) + ids(second) + ids(third) == whole
 
 
-def strip(sheet: Image.Image, number: int) -> list[np.ndarray]:
-    """The eight places for frames of a strip, counted from the query's."""
-    top = 18 + 2 * 4 + number * (128 + 2 * 4) + 4
-    corners = [(280 + 68 * position, top) for position in range(8)]
-    return [np.asarray(sheet.crop((x, y, x + 64, y + 128)), int) for x, y in corners]
-
-
-def shown(place: np.ndarray, content: bytes) -> bool:
-    return bool(np.abs(place - np.asarray(Image.open(BytesIO(content)).convert("RGB"), int)).max() <= 2)
-
-
 def opened(answer: httpx.Response) -> Image.Image:
     assert answer.headers["content-type"] == "image/png"
     return Image.open(BytesIO(answer.content)).convert("RGB")
@@ -107,7 +97,7 @@ def test_the_sheet_of_frames_shows_those_that_were_sent(
     assert_empty(query[len(positions) :])
     for number, found in enumerate(ids(ask(k=2).json()), start=1):
         assert [shown(strip(sheet, number)[n], stored_frame(client, found, n)) for n in (0, 1)] == [True, True]
-    assert sheet.height == 26 + 3 * 136
+    assert sheet.height == height(3)
 
 
 def test_the_sheet_of_examples_shows_the_first_frame_of_each_positive_one(
@@ -123,7 +113,7 @@ def test_the_sheet_of_examples_shows_the_first_frame_of_each_positive_one(
         (found,) = ids(ask(k=1).json())
         assert shown(strip(sheet, 1)[0], stored_frame(client, found))
     # Only the query's strip where nobody passes.
-    assert opened(ask("/export", format="png", min_score=1)).height == 26 + 136
+    assert opened(ask("/export", format="png", min_score=1)).height == height(1)
 
 
 def test_what_an_export_cannot_do_is_refused_and_nothing_is_stored(
