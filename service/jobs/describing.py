@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import numpy as np
-import structlog
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -33,8 +32,6 @@ from service.store.database import Database
 from service.store.frames import FrameStore
 from service.store.galleries import Gallery
 from service.threads import on_one_core
-
-log = structlog.get_logger(__name__)
 
 TRACKLETS_AT_ONCE = 8
 """Tracklets that are read, decoded, embedded and written down together."""
