@@ -37,9 +37,9 @@ def waiting(running: RunningService, locktype: str) -> int:
 
 
 def frames_lock(running: RunningService) -> int:
-    """The key of the lock on the files of the only gallery."""
+    """The key of the lock on the files of the default gallery."""
     with running.database() as connection:
-        (gallery_id,) = connection.execute("SELECT id FROM galleries").fetchone()
+        (gallery_id,) = connection.execute("SELECT id FROM galleries WHERE name = 'default'").fetchone()
     return frame_locks._FRAMES_LOCK_CLASS + gallery_id
 
 
@@ -51,7 +51,7 @@ def test_an_upload_that_a_deadlock_ended_is_stored_by_a_second_try(
     with transaction(running_service) as circle, transaction(running_service) as gate:
         # Never the one who finds the deadlock.
         circle.execute("SET LOCAL deadlock_timeout = '5min'")
-        (gallery_id,) = circle.execute("SELECT id FROM galleries FOR NO KEY UPDATE").fetchone()
+        (gallery_id,) = circle.execute("SELECT id FROM galleries WHERE name = 'default' FOR NO KEY UPDATE").fetchone()
         gate.execute(
             "INSERT INTO identities (id, gallery_id, name) VALUES (gen_random_uuid(), %s, 'ann')", (gallery_id,)
         )
