@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from model.cli import print_json
+from service.commands.cameras import name_unknown
 from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Gallery, Url, parse_time, service_at
 from service.commands.histories import print_history
 from service.commands.tables import moment, print_list, print_table
@@ -212,6 +213,7 @@ def propose(
             started_after=parse_time(started_after),
             ended_before=parse_time(ended_before),
         )
+        name_unknown(client, gallery, camera or [])
     if as_json:
         print_json(found.model_dump(mode="json"))
         return
