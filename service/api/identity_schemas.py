@@ -151,13 +151,17 @@ class IdentityPage(BaseModel):
 
 
 class Event(BaseModel):
-    """Something that somebody did to an identity."""
+    """Something that somebody did to an identity, or decided of tracklets."""
 
     id: int
     kind: EventKind
-    identity_id: uuid.UUID
-    other_id: uuid.UUID | None = Field(description="Of a merge, and its undoing: the identity that is not kept.")
-    tracklet_ids: list[uuid.UUID] = Field(description="Those it was given, those it lost, or those that a merge moved.")
+    identity_id: uuid.UUID | None = Field(description="Null: a decision about tracklets that had no identity then.")
+    other_id: uuid.UUID | None = Field(
+        description="Of a merge, and its undoing: the identity that is not kept; of a decision: the other side's."
+    )
+    tracklet_ids: list[uuid.UUID] = Field(
+        description="Those it was given, those it lost, those that a merge moved, or those that were compared."
+    )
     details: dict[str, Any]
     done_by: str = Field(description="The name of the key.")
     at: datetime

@@ -57,7 +57,7 @@ async def cancel_job(job_id: uuid.UUID, response: Response, caller: AdminKey, se
         job = await store.request_cancel(connection, job_id)
     if job is None or before is None:
         raise NotFound(f"There is no job {job_id}.")
-    if before.finished_at is not None and before.status != "cancelled":
-        raise JobFinished(f"Job {job_id} has {before.status} already.")
+    if before.finished_at is not None:
+        raise JobFinished(f"Job {job_id} {'was' if before.status == 'cancelled' else 'has'} {before.status} already.")
     response.headers["Location"] = f"{router.prefix}/{job.id}"
     return JobAnswer.of(job)

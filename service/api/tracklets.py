@@ -10,21 +10,23 @@ from pydantic import ValidationError
 
 from service.api.conditional import TAGGED, IfMatch, IfNoneMatch, etag, still_good, versions_in
 from service.api.creating import CreatingRoute
-from service.api.cursors import cut_page, decode_cursor, encode_cursor
+from service.api.cursors import cut_page, decode_cursor, decode_number, encode_cursor, encode_number
 from service.api.dependencies import ReadKey, ServiceDep, WriteKey, owner_of, single_valued
 from service.api.frames_query import frames_field
-from service.api.identity_schemas import TrackletChange
+from service.api.identity_schemas import Event, EventPage, TrackletChange
 from service.api.json_body import json_body, read_json
 from service.api.metadata import check_labels, check_metadata, upload_of
 from service.api.multipart import read_form
 from service.api.problems import field_errors, problems
 from service.api.schemas import ListParameters, StoredAnswer, Tracklet, TrackletMetadata, TrackletPage
+from service.api.values import PageParameters
 from service.errors import FieldError, InvalidFrame, InvalidRequest, NotFound
 from service.identities import changing
 from service.identities.changing import TrackletEdit
 from service.runtime import Service
 from service.settings import Settings
 from service.store import galleries as gallery_store
+from service.store import identity_events
 from service.store import tracklets as store
 
 router = APIRouter(
@@ -154,6 +156,20 @@ async def delete_tracklet(
     """Delete a tracklet with its frames. When this answers, no search finds it any more."""
     # A client that hangs up must not leave the files behind.
     await asyncio.shield(asyncio.create_task(service.uploads.delete(tracklet_id, caller, versions_in(if_match))))
+
+
+@router.get("/{tracklet_id}/history", operation_id="listTrackletHistory", responses=problems(401, 403, 404, 422, 503))
+async def list_history(
+    tracklet_id: uuid.UUID, parameters: Annotated[PageParameters, Query()], caller: ReadKey, service: ServiceDep
+) -> EventPage:
+    """List who gave a tracklet to whom, and what was decided of it, newest first; also of one that was deleted."""
+    before = decode_number(parameters.cursor) if parameters.cursor is not None else None
+    async with service.database.reading() as connection:
+        found = await identity_events.list_page_of_tracklet(connection, tracklet_id, parameters.limit + 1, before)
+        if not found and before is None and await store.find(connection, tracklet_id) is None:
+            raise NotFound(f"There is no tracklet {tracklet_id}, and nothing is known of one.")
+    page, next_cursor = cut_page(found, parameters.limit, lambda event: encode_number(event.id))
+    return EventPage(items=[Event.of(event) for event in page], next_cursor=next_cursor)
 
 
 @router.get(

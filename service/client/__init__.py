@@ -3,7 +3,14 @@
 from service.client.answers import StoredTracklet
 from service.client.archives import PackedTracklet
 from service.client.asynchronous.client import AsyncTfclipClient
-from service.client.errors import ApiProblem, ClientError, JobTimeoutError, UnexpectedAnswerError, UnreachableError
+from service.client.errors import (
+    ApiProblem,
+    ClientError,
+    JobTimeoutError,
+    TooLongError,
+    UnexpectedAnswerError,
+    UnreachableError,
+)
 from service.client.metadata import Descriptor
 from service.client.options import KEEP, SearchOptions
 from service.client.retries import PATIENT, RetryPolicy
@@ -22,6 +29,7 @@ __all__ = [
     "SearchOptions",
     "StoredTracklet",
     "TfclipClient",
+    "TooLongError",
     "UnexpectedAnswerError",
     "UnreachableError",
 ]

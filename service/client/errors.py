@@ -14,6 +14,10 @@ class UnreachableError(ClientError):
     """No connection, or it broke before the answer came."""
 
 
+class TooLongError(ClientError):
+    """What is asked does not fit an address, so nothing was sent."""
+
+
 class UnexpectedAnswerError(ClientError):
     """Something answered, but not as this service does; most often the address is wrong."""
 
@@ -53,8 +57,13 @@ class ApiProblem(ClientError):
         self.request_id = request_id
 
 
-def no_answer(url: str, error: Exception) -> UnreachableError:
-    """What to raise when the service at `url` did not answer."""
+def no_answer(url: str, error: Exception) -> ClientError:
+    """What to raise when the service at `url` did not answer, or could not even be asked."""
+    if isinstance(error, httpx.InvalidURL) and "too long" in str(error):
+        return TooLongError(
+            "the options are too long for the address of a request, which holds 64 KiB: name fewer cameras, identities "
+            "or labels"
+        )
     return UnreachableError(f"the service at {url} does not answer: {error or type(error).__name__}")
 
 

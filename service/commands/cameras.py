@@ -1,5 +1,7 @@
 """`tfclip cameras` and `tfclip transits`: where cameras are, how wrong their clocks are, and the ways between them."""
 
+from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +18,16 @@ if TYPE_CHECKING:
 DEFAULT_GALLERY = "default"
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="As tracklets name it.")]
+
+
+class Field(StrEnum):
+    """What can be taken back."""
+
+    PLACE = "place"
+    POSITION = "position"
+
+
+_FIELDS = {Field.PLACE: ("place",), Field.POSITION: ("latitude", "longitude")}
 
 
 def register(app: typer.Typer) -> None:
@@ -48,11 +60,16 @@ def set_camera(
     name: Name,
     gallery: Gallery = None,
     place: Annotated[str | None, typer.Option(help="Where it is.")] = None,
-    latitude: Annotated[float | None, typer.Option(min=-90, max=90)] = None,
-    longitude: Annotated[float | None, typer.Option(min=-180, max=180)] = None,
+    latitude: Annotated[
+        float | None, typer.Option(min=-90, max=90, help="Degrees north of the equator; with --longitude.")
+    ] = None,
+    longitude: Annotated[
+        float | None, typer.Option(min=-180, max=180, help="Degrees east of Greenwich; with --latitude.")
+    ] = None,
     time_offset_seconds: Annotated[
         float | None, typer.Option(help="Added to its times wherever times are compared.")
     ] = None,
+    clear: Annotated[list[Field] | None, typer.Option(help="Take this back; repeat for both.")] = None,
     url: Url = LOCAL_URL,
     api_key: ApiKey = None,
     as_json: AsJson = False,
@@ -64,10 +81,14 @@ def set_camera(
         "longitude": longitude,
         "time_offset_seconds": time_offset_seconds,
     }
+    cleared = {field: None for one in clear or () for field in _FIELDS[one]}
+    for field in cleared:
+        if given[field] is not None:
+            raise typer.BadParameter(f"--{field} is given, too", param_hint="--clear")
     with service_at(url, api_key) as client:
         before = _find(client, gallery or DEFAULT_GALLERY, name)
         said = before.model_dump(include=set(given)) if before else {}
-        said |= {field: value for field, value in given.items() if value is not None}
+        said |= {field: value for field, value in given.items() if value is not None} | cleared
         # What somebody else says of it meanwhile must not be put back to what it was.
         version = before.version if before else None
         camera = client.put_camera(gallery or DEFAULT_GALLERY, name, **said, version=version, new=before is None)
@@ -132,6 +153,14 @@ def _find(client: "TfclipClient", gallery: str, name: str) -> "Camera | None":
         if problem.code != "not_found":
             raise
         return None
+
+
+def name_unknown(client: "TfclipClient", gallery: str | None, names: Sequence[str]) -> None:
+    """Say on standard error which of these cameras the gallery does not have: nothing passes by a misspelt name."""
+    known = {camera.name for camera in client.list_cameras(gallery)} if names else set()
+    unknown = ", ".join(repr(name) for name in dict.fromkeys(names) if name not in known)
+    if unknown:
+        typer.echo(f"gallery {gallery or DEFAULT_GALLERY} has no camera {unknown}; see `tfclip cameras list`", err=True)
 
 
 def _position(camera: "Camera") -> str | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from model.cli import CommandError
+from service.commands.remedies import in_commands
 
 if TYPE_CHECKING:
     from service.client import TfclipClient
@@ -56,9 +57,10 @@ def service_at(url: str, api_key: str | None, *, patient: bool = False) -> Itera
         if problem.status == 401:
             fault = "the key is wrong or revoked" if api_key else "a key is needed"
             raise CommandError(f"{url}: {fault}; set TFCLIP_API_KEY or --api-key") from problem
-        # The first fault is in the problem's own words already.
-        others = (f"; {error.get('location')}: {error.get('message')}" for error in problem.errors[1:])
-        raise CommandError(f"{problem}{''.join(others)}") from problem
+        faults = [f"{error.get('location')}: {error.get('message')}" for error in problem.errors]
+        # The first fault is in the problem's own words already, and so may others be.
+        others = [f"; {fault}" for fault in faults[1:] if fault not in str(problem)]
+        raise CommandError(in_commands(f"{problem}{''.join(others)}")) from problem
     except ClientError as error:
         raise CommandError(str(error)) from error
     except UnicodeEncodeError as error:

@@ -1,12 +1,14 @@
-"""`tfclip identities` and `tfclip match`: who is who."""
+"""`tfclip identities`: who is who."""
 
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from model.cli import CommandError, print_json
-from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Gallery, Url, service_at
+from model.cli import print_json
+from service.commands.cameras import name_unknown
+from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Gallery, Url, parse_time, service_at
+from service.commands.histories import print_history
 from service.commands.tables import moment, print_fields, print_list, print_table
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ Limit = Annotated[int, typer.Option(min=1, help="How many at most.")]
 
 
 def register(app: typer.Typer) -> None:
-    """Add `tfclip identities ...` and `tfclip match`."""
+    """Add `tfclip identities ...`."""
     group = typer.Typer(no_args_is_help=True, help="The people of a gallery, as somebody confirmed them.")
     group.command("list")(list_identities)
     group.command("show")(show_identity)
@@ -33,7 +35,6 @@ def register(app: typer.Typer) -> None:
     group.command("appearances")(appearances)
     group.command("propose")(propose)
     app.add_typer(group, name="identities")
-    app.command("match")(match)
 
 
 def list_identities(
@@ -171,12 +172,7 @@ def history(
 ) -> None:
     """Show who did what to an identity, newest first; also to one that was deleted."""
     with service_at(url, api_key) as client:
-        print_list(
-            islice(client.identity_history(identity), limit),
-            as_json,
-            ("event", "what", "tracklets", "name", "by", "at"),
-            lambda e: (e.id, e.kind, len(e.tracklet_ids), e.details.get("name"), e.done_by, e.at),
-        )
+        print_history(islice(client.identity_history(identity), limit), as_json)
 
 
 def appearances(
@@ -198,6 +194,8 @@ def propose(
         float | None, typer.Option(min=-1, max=1, help="Least average similarity.", show_default="0.6")
     ] = None,
     camera: Annotated[list[str] | None, typer.Option(help="Only this camera; repeat for more.")] = None,
+    started_after: Annotated[str | None, typer.Option(help="ISO 8601; UTC without an offset.")] = None,
+    ended_before: Annotated[str | None, typer.Option(help="ISO 8601; UTC without an offset.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=500, help="How many clusters.")] = 50,
     url: Url = LOCAL_URL,
     api_key: ApiKey = None,
@@ -205,7 +203,15 @@ def propose(
 ) -> None:
     """Cluster tracklets that have no identity. Nothing is changed; `create` accepts a cluster."""
     with service_at(url, api_key) as client:
-        found = client.propose_identities(gallery, threshold=threshold, limit=limit, camera_id=camera or [])
+        found = client.propose_identities(
+            gallery,
+            threshold=threshold,
+            limit=limit,
+            camera_id=camera or [],
+            started_after=parse_time(started_after),
+            ended_before=parse_time(ended_before),
+        )
+        name_unknown(client, gallery, camera or [])
     if as_json:
         print_json(found.model_dump(mode="json"))
         return
@@ -216,30 +222,6 @@ def propose(
     typer.echo(
         f"{found.found} clusters of {found.tracklets} tracklets without an identity, threshold {found.threshold}"
     )
-
-
-def match(
-    one: Annotated[str, typer.Argument(metavar="ID", help="A tracklet.")],
-    other: Annotated[str, typer.Argument(metavar="ID", help="Another tracklet of the gallery.")],
-    same: Annotated[
-        bool | None, typer.Option("--same/--different", help="Whether they are one person.", show_default=False)
-    ] = None,
-    gallery: Gallery = None,
-    url: Url = LOCAL_URL,
-    api_key: ApiKey = None,
-    as_json: AsJson = False,
-) -> None:
-    """Confirm or reject that two tracklets are one person."""
-    if same is None:
-        raise CommandError("say --same or --different")
-    with service_at(url, api_key) as client:
-        decided = client.decide_match(one, "same" if same else "different", other_tracklet_id=other, gallery=gallery)
-    if as_json:
-        print_json(decided.model_dump(mode="json"))
-    elif decided.identity_id is not None:
-        typer.echo(f"both are of identity {decided.identity_id}")
-    else:
-        typer.echo("no proposal will put them together")
 
 
 def _show(identity: "Identity", as_json: bool) -> None:

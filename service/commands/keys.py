@@ -1,6 +1,6 @@
 """`tfclip keys`: who may do what."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -62,6 +62,7 @@ def list_keys(url: Url = LOCAL_URL, api_key: ApiKey = None, as_json: AsJson = Fa
 
 def change_key(
     key: Id,
+    name: Annotated[str | None, typer.Option(help="What or who uses it.")] = None,
     requests_per_minute: RequestsPerMinute = None,
     max_tracklets: MaxTracklets = None,
     defaults: Annotated[bool, typer.Option(help="Take the service's defaults for the limits not given.")] = False,
@@ -69,17 +70,21 @@ def change_key(
     api_key: ApiKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """Change a key's limits."""
+    """Change a key's name or limits."""
     limits = {"requests_per_minute": requests_per_minute, "max_tracklets": max_tracklets}
-    changes = {name: value for name, value in limits.items() if defaults or value is not None}
+    changes: dict[str, Any] = {} if name is None else {"name": name}
+    changes |= {limit: value for limit, value in limits.items() if defaults or value is not None}
     if not changes:
-        raise CommandError("nothing to change: give --requests-per-minute, --max-tracklets or --defaults")
+        raise CommandError("nothing to change: give --name, --requests-per-minute, --max-tracklets or --defaults")
     with service_at(url, api_key) as client:
         changed = client.change_key(key, **changes)
     if as_json:
         print_json(changed.model_dump(mode="json"))
     else:
-        said = [f"{name} {'default' if getattr(changed, name) is None else getattr(changed, name)}" for name in limits]
+        said = [] if name is None else [f"name {changed.name}"]
+        for limit in limits:
+            value = getattr(changed, limit)
+            said.append(f"{limit} {'default' if value is None else value}")
         typer.echo(f"changed {key}: {', '.join(said)}")
 
 

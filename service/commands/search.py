@@ -7,6 +7,7 @@ import typer
 
 from model.caution import caution
 from model.cli import CommandError, print_json
+from service.commands.cameras import name_unknown
 from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Gallery, Url, parse_labels, parse_time, service_at
 from service.commands.queries import read_query
 from service.commands.tables import moment, print_table
@@ -67,6 +68,20 @@ def search(
     ] = "mean",
     rerank: Annotated[bool, typer.Option("--rerank", help="Re-rank by k-reciprocal neighbours.")] = False,
     rerank_top: Annotated[int | None, typer.Option(min=1, help="How many rows to re-rank.", show_default="200")] = None,
+    rerank_k1: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=100, help="Neighbours that may be mutual: about as many as a person has.", show_default="20"
+        ),
+    ] = None,
+    rerank_k2: Annotated[
+        int | None,
+        typer.Option(min=1, max=100, help="Nearest whose neighbourhoods are averaged.", show_default="6"),
+    ] = None,
+    rerank_lambda: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Share of the plain distance in the re-ranked one.", show_default="0.3"),
+    ] = None,
     expand: Annotated[
         int | None, typer.Option(min=1, max=100, help="Re-rank by the mean of the query and so many of its nearest.")
     ] = None,
@@ -102,6 +117,9 @@ def search(
         feasible_transit=feasible_transit or None,
         rerank="k_reciprocal" if rerank else None,
         rerank_top=rerank_top,
+        rerank_k1=rerank_k1,
+        rerank_k2=rerank_k2,
+        rerank_lambda=rerank_lambda,
         expand=expand,
         group_by="identity" if by_identity else None,
         cursor=cursor,
@@ -115,6 +133,7 @@ def search(
         "--query-ended-at": query_ended_at,
     }
     ids, frames = _asked(query, negative or [], [option for option, given in sighting.items() if given is not None])
+    cameras = [*(camera or ()), *(exclude_camera or ())]
     with service_at(url, api_key) as client:
         if export is not None and kind is not None:
             if frames:
@@ -123,6 +142,7 @@ def search(
                 content = client.export_search_examples(ids, kind, negative or (), options, combine=combine)
             else:
                 content = client.export_search(ids[0], kind, options)
+            name_unknown(client, gallery, cameras)
             _write(export, content)
             if as_json:
                 print_json({"file": str(export), "bytes": len(content)})
@@ -135,6 +155,7 @@ def search(
             ranking = client.search_examples(ids, negative or (), options, combine=combine)
         else:
             ranking = client.search(ids[0], options)
+        name_unknown(client, gallery, cameras)
     if as_json:
         print_json(ranking.model_dump(mode="json"))
     else:

@@ -8,6 +8,7 @@ import typer
 
 from model.cli import print_json
 from service.commands.connection import LOCAL_URL, ApiKey, AsJson, Gallery, Url, parse_labels, service_at
+from service.commands.histories import print_history
 from service.commands.tables import print_fields, print_list
 
 if TYPE_CHECKING:
@@ -24,10 +25,11 @@ class Field(StrEnum):
 
 
 def register(app: typer.Typer) -> None:
-    """Add `tfclip tracklets list|show|set|delete`."""
+    """Add `tfclip tracklets list|show|history|set|delete`."""
     group = typer.Typer(no_args_is_help=True, help="The tracklets that the service holds.")
     group.command("list")(list_tracklets)
     group.command("show")(show_tracklet)
+    group.command("history")(show_history)
     group.command("set")(set_tracklet)
     group.command("delete")(delete_tracklet)
     app.add_typer(group, name="tracklets")
@@ -55,6 +57,18 @@ def show_tracklet(tracklet: TrackletId, url: Url = LOCAL_URL, api_key: ApiKey = 
     with service_at(url, api_key) as client:
         found = client.get_tracklet(tracklet)
     print_fields(found.model_dump(mode="json"), as_json)
+
+
+def show_history(
+    tracklet: TrackletId,
+    limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 50,
+    url: Url = LOCAL_URL,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show who gave a tracklet to whom, and what was decided of it; also of one that was deleted."""
+    with service_at(url, api_key) as client:
+        print_history(islice(client.tracklet_history(tracklet), limit), as_json)
 
 
 def set_tracklet(

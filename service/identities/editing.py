@@ -144,7 +144,7 @@ class Edit:
 
     async def write(
         self,
-        identity_id: uuid.UUID,
+        identity_id: uuid.UUID | None,
         kind: EventKind,
         tracklet_ids: Sequence[uuid.UUID] = (),
         other_id: uuid.UUID | None = None,

@@ -1,15 +1,18 @@
 """A person's word on two tracklets: the same person, or not."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from service.errors import IdentityConflict, InvalidRequest
+from service.errors import IdentityConflict, InvalidRequest, NotFound
 from service.identities.editing import Edit, Editor
 from service.identities.merging import still_placed
 from service.store import assignments, identities, matches
 from service.store import identity_events as events
 from service.store.assignments import Held
 from service.store.identities import IdentityRecord
+from service.store.identity_events import DecisionKind
 from service.store.matches import MatchDecision, Verdict
 
 
@@ -45,10 +48,10 @@ async def of_tracklets(
                     f"Both are of identity {pair[0].identity!r} now. Unassign one of them first: "
                     "DELETE /identities/{identity_id}/tracklets/{tracklet_id}."
                 )
-            return Decided(await _decide(edit, [(tracklet_id, other_id)], verdict), None)
+            return Decided(await _decide(edit, tracklet_id, [other_id], verdict), None)
         # An earlier verdict of the other kind about this very pair is replaced, so it contradicts nothing.
         identity, event_id = await _together(edit, pair)
-        return Decided(await _decide(edit, [(tracklet_id, other_id)], verdict, event_id), identity)
+        return Decided(await _decide(edit, tracklet_id, [other_id], verdict, event_id), identity)
 
 
 async def with_identity(
@@ -81,10 +84,10 @@ async def with_identity(
                     f"Tracklet {tracklet_id} is of identity {identity.name!r} now. Unassign it first: "
                     f"DELETE /identities/{identity_id}/tracklets/{tracklet_id}."
                 )
-            return Decided(await _decide(edit, [(tracklet_id, one) for one in others], verdict), None)
+            return Decided(await _decide(edit, tracklet_id, others, verdict), None)
         _refuse_merging(held, identity)
         event_id = await edit.give(identity, [held], move=False)
-        return Decided(await _decide(edit, [(tracklet_id, others[0])], verdict, event_id), identity_id)
+        return Decided(await _decide(edit, tracklet_id, others[:1], verdict, event_id), identity_id)
 
 
 async def undo(editor: Editor, match_id: uuid.UUID, done_by: str) -> None:
@@ -96,13 +99,19 @@ async def undo(editor: Editor, match_id: uuid.UUID, done_by: str) -> None:
         NotFound: there is no such decision.
     """
     async with editor.of_match(match_id, done_by) as (edit, match):
-        await matches.remove(edit.connection, match_id)
         event = None if match.event_id is None else await events.find(edit.connection, match.event_id)
+        owner_id, placed_ids = (event.identity_id, event.tracklet_ids) if event is not None else (None, [])
+        # Before the tracklets, as everywhere; one that is gone has none of them.
+        owner = None if owner_id is None else (await identities.hold(edit.connection, [owner_id])).get(owner_id)
+        pair = [match.first_id, match.second_id]
+        held = await assignments.hold(edit.connection, edit.gallery.id, [*pair, *placed_ids])
+        if not set(pair) <= {tracklet.id for tracklet in held}:
+            raise NotFound(f"There is no decision {match_id} any more: it went with a tracklet.")
+        await _tell(edit, "withdrawn", pair, {"verdict": match.verdict, "decided_by": match.decided_by})
+        # After the tracklets: a deletion beside it takes them first, and the decision with them.
+        await matches.remove(edit.connection, match_id)
         if event is None:
             return
-        # Before the tracklets, as everywhere; one that is gone has none of them.
-        owner = (await identities.hold(edit.connection, [event.identity_id])).get(event.identity_id)
-        held = await assignments.hold(edit.connection, edit.gallery.id, event.tracklet_ids)
         since = await events.after(edit.connection, edit.gallery.id, event.id, event.tracklet_ids)
         placed = still_placed(event, since)
         await edit.take([tracklet for tracklet in held if tracklet.id in placed])
@@ -145,8 +154,29 @@ def _refuse_merging(held: Held, identity: IdentityRecord) -> None:
 
 async def _decide(
     edit: Edit,
-    pairs: list[tuple[uuid.UUID, uuid.UUID]],
+    tracklet_id: uuid.UUID,
+    other_ids: Sequence[uuid.UUID],
     verdict: Verdict,
     event_id: int | None = None,
 ) -> list[MatchDecision]:
-    return await matches.decide(edit.connection, edit.gallery.id, pairs, verdict, edit.done_by, event_id)
+    """Write the decision down for each pair, and in the histories, where it is not what was decided already."""
+    pairs = [(tracklet_id, one) for one in other_ids]
+    decided, written = await matches.decide(edit.connection, edit.gallery.id, pairs, verdict, edit.done_by, event_id)
+    new = {one for match in decided if match.id in written for one in (match.first_id, match.second_id)}
+    if new:
+        about = [tracklet_id, *(one for one in other_ids if one in new)]
+        await _tell(edit, "confirmed" if verdict == "same" else "rejected", about)
+    return decided
+
+
+async def _tell(
+    edit: Edit, kind: DecisionKind, tracklet_ids: Sequence[uuid.UUID], details: dict[str, Any] | None = None
+) -> None:
+    """Write into the histories of held tracklets, and of the one or two identities that they are of now."""
+    held = await assignments.hold(edit.connection, edit.gallery.id, tracklet_ids)
+    name_of = {tracklet.id: tracklet.identity for tracklet in held}
+    names = [name for name in dict.fromkeys(name_of[one] for one in tracklet_ids) if name is not None]
+    ids = await identities.ids_of(edit.connection, edit.gallery.id, names)
+    identity_id, other_id = [*(ids[name] for name in names), None, None][:2]
+    said = dict(zip(("name", "other_name"), names, strict=False)) | (details or {})
+    await edit.write(identity_id, kind, tracklet_ids, other_id, said)

@@ -9,7 +9,7 @@ from service.errors import InvalidRequest, MergeUndone, NotFound
 from service.identities.editing import Edit, Editor
 from service.store import assignments, identities
 from service.store import identity_events as events
-from service.store.identity_events import IdentityEvent
+from service.store.identity_events import DECISIONS, IdentityEvent
 
 
 @dataclass(frozen=True)
@@ -124,6 +124,6 @@ def still_placed(placing: IdentityEvent, since: Sequence[IdentityEvent]) -> set[
                 reason[tracklet_id] = before[event.details["event_id"], tracklet_id]
             elif event.kind in ("created", "assigned"):
                 reason[tracklet_id] = event.id
-            else:
+            elif event.kind not in DECISIONS:
                 reason[tracklet_id] = None
     return {tracklet_id for tracklet_id, event_id in reason.items() if event_id == placing.id}

@@ -1,10 +1,10 @@
-"""What was done to identities, by whom: written in the transaction that did it, and never changed."""
+"""What was done to identities, and decided of pairs, by whom: written by the transaction that did it, for good."""
 
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from sqlalchemy import and_, insert, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
@@ -13,25 +13,34 @@ from sqlalchemy.sql.expression import cast
 
 from service.store.tables import GalleryRow, IdentityEventRow
 
-EventKind = Literal["created", "renamed", "assigned", "unassigned", "merged", "unmerged", "deleted", "tracklet_deleted"]
+PlacingKind = Literal[
+    "created", "renamed", "assigned", "unassigned", "merged", "unmerged", "deleted", "tracklet_deleted"
+]
+DecisionKind = Literal["confirmed", "rejected", "withdrawn"]
+EventKind = PlacingKind | DecisionKind
+DECISIONS: frozenset[str] = frozenset(get_args(DecisionKind))
+"""What these say of tracklets changes no identity of any."""
 
 
 @dataclass(frozen=True)
 class IdentityEvent:
-    """Something that was done to an identity.
+    """Something that was done to an identity, or decided of tracklets.
 
     Attributes:
         id: ascends in the order in which a tracklet's events happened.
-        other_id: of `merged` and `unmerged`: the identity that went into `identity_id`, or came out of it again.
+        identity_id: None of a decision about tracklets that had no identity then.
+        other_id: of `merged` and `unmerged`: the identity that went into `identity_id`, or came out of it again; of a
+            decision: that of the other side, where the sides are of two identities.
         tracklet_ids: `created`, `assigned`: what it was given; `unassigned`, `deleted`, `tracklet_deleted`: what it
-            lost; `merged`: what came from the other; `unmerged`: what went back.
+            lost; `merged`: what came from the other; `unmerged`: what went back; of a decision: what it is about.
         details: `name` and, of `renamed`, `former_name`; `event_id` of an `unmerged`: the merge that it undid;
-            `made_by`: the id that the request under an idempotency key gave it.
+            `verdict` and `decided_by` of a `withdrawn`: what was taken back; `made_by`: the id that the request under
+            an idempotency key gave it.
     """
 
     id: int
     gallery: str
-    identity_id: uuid.UUID
+    identity_id: uuid.UUID | None
     other_id: uuid.UUID | None
     kind: EventKind
     tracklet_ids: list[uuid.UUID]
@@ -56,7 +65,7 @@ _EVENT = select(
 async def add(
     connection: AsyncConnection,
     gallery_id: int,
-    identity_id: uuid.UUID,
+    identity_id: uuid.UUID | None,
     kind: EventKind,
     done_by: str,
     tracklet_ids: Sequence[uuid.UUID] = (),
@@ -108,6 +117,17 @@ async def list_page(
     if before is not None:
         statement = statement.where(IdentityEventRow.id < before)
     return [IdentityEvent(*row) for row in await connection.execute(statement)]
+
+
+async def list_page_of_tracklet(
+    connection: AsyncConnection, tracklet_id: uuid.UUID, limit: int, before: int | None
+) -> list[IdentityEvent]:
+    """Up to `limit` events that are about a tracklet, newest first, older than event `before`."""
+    those = cast([tracklet_id], ARRAY(UUID(as_uuid=True)))
+    statement = _EVENT.where(IdentityEventRow.tracklet_ids.contains(those)).order_by(IdentityEventRow.id.desc())
+    if before is not None:
+        statement = statement.where(IdentityEventRow.id < before)
+    return [IdentityEvent(*row) for row in await connection.execute(statement.limit(limit))]
 
 
 async def after(

@@ -56,6 +56,7 @@ _DECIDE = text(f"""
     SET verdict = EXCLUDED.verdict, event_id = EXCLUDED.event_id, decided_by = EXCLUDED.decided_by,
         at = clock_timestamp()
     WHERE match_decisions.verdict <> EXCLUDED.verdict OR EXCLUDED.event_id IS NOT NULL
+    RETURNING id
 """)  # noqa: S608 - nothing comes from outside
 _IDS = any_(bindparam("ids", type_=ARRAY(UUID(as_uuid=True))))
 
@@ -93,13 +94,18 @@ async def decide(
     verdict: Verdict,
     decided_by: str,
     event_id: int | None = None,
-) -> list[MatchDecision]:
-    """Write decisions down, in the place of others about the same pairs; what changes nothing is left out."""
+) -> tuple[list[MatchDecision], set[uuid.UUID]]:
+    """Write decisions down, in the place of others about the same pairs; what changes nothing is left out.
+
+    Returns:
+        What is decided of the pairs now, and the ids of what was written.
+    """
     values = {"firsts": [min(pair) for pair in pairs], "seconds": [max(pair) for pair in pairs]}
     made = {"gallery_id": gallery_id, "verdict": verdict, "decided_by": decided_by, "event_id": event_id}
-    await connection.execute(_DECIDE, values | made)
+    written = set(await connection.scalars(_DECIDE, values | made))
     found = _MATCH.where(tuple_(MatchDecisionRow.first_id, MatchDecisionRow.second_id).in_(_PAIRS))
-    return [MatchDecision(*row) for row in await connection.execute(found.order_by(MatchDecisionRow.id), values)]
+    rows = await connection.execute(found.order_by(MatchDecisionRow.id), values)
+    return [MatchDecision(*row) for row in rows], written
 
 
 async def remove(connection: AsyncConnection, match_id: uuid.UUID) -> None:

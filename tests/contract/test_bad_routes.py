@@ -39,6 +39,7 @@ METHODS = {
     f"/identities/{ID}/merge": {"POST"},
     f"/identities/{ID}/unmerge": {"POST"},
     f"/identities/{ID}/history": {"GET"},
+    f"/tracklets/{ID}/history": {"GET"},
     f"/identities/{ID}/appearances": {"GET"},
     "/matches": {"GET", "POST"},
     f"/matches/{ID}": {"GET", "DELETE"},

@@ -62,6 +62,7 @@ ENDPOINTS = {
     "merge": ("POST", f"/identities/{ID}/merge", {"json": {"from_id": str(uuid.UUID(int=1))}}, "write"),
     "unmerge": ("POST", f"/identities/{ID}/unmerge", {"json": {"event_id": 1}}, "write"),
     "history": ("GET", f"/identities/{ID}/history", {}, "read"),
+    "history of a tracklet": ("GET", f"/tracklets/{ID}/history", {}, "read"),
     "appearances": ("GET", f"/identities/{ID}/appearances", {}, "read"),
     "decide": (
         "POST",

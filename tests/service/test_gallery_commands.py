@@ -57,6 +57,12 @@ def test_what_is_said_of_a_camera_stays_until_it_is_said_anew(running_service: R
     said = [(one["name"], one["place"], one["latitude"], one["time_offset_seconds"]) for one in cameras]
     assert said == [("north/1", "Gate", 47.5, -1.5), ("hall", None, None, 0.0)]
     assert "Gate" in tfclip(running_service, "cameras", "list", "--gallery", gallery).stdout
+    clear = ("cameras", "set", "north/1", "--gallery", gallery, "--clear", "place", "--clear", "position")
+    twice = tfclip(running_service, *clear, "--longitude", 1)
+    assert (twice.exit_code, "--longitude is given, too" in twice.stderr) == (2, True)
+    left = answer(running_service, *clear)
+    fields = ("place", "latitude", "longitude", "time_offset_seconds")
+    assert [left[field] for field in fields] == [None, None, None, -1.5]
     assert answer(running_service, "cameras", "delete", "north/1", "--gallery", gallery) == {"deleted": "north/1"}
     assert tfclip(running_service, "cameras", "delete", "north/1", "--gallery", gallery).exit_code == 2
 

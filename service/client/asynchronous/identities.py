@@ -94,6 +94,11 @@ class AsyncIdentityMethods(AsyncSender):
         async for item in self._pages(IdentityEventPage, f"/identities/{segment(identity_id)}/history"):
             yield item
 
+    async def tracklet_history(self, tracklet_id: str) -> AsyncIterator[IdentityEvent]:
+        """Yield who gave a tracklet to whom, and what was decided of it, newest first; also of one that was deleted."""
+        async for item in self._pages(IdentityEventPage, f"/tracklets/{segment(tracklet_id)}/history"):
+            yield item
+
     async def appearances(self, identity_id: str) -> AsyncIterator[Appearance]:
         """Yield an identity's tracklets in order of time, over all cameras, whose time offsets are added."""
         async for item in self._pages(AppearancePage, f"/identities/{segment(identity_id)}/appearances"):

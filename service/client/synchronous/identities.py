@@ -87,6 +87,10 @@ class IdentityMethods(Sender):
         """Yield who did what to an identity, newest first."""
         yield from self._pages(IdentityEventPage, f"/identities/{segment(identity_id)}/history")
 
+    def tracklet_history(self, tracklet_id: str) -> Iterator[IdentityEvent]:
+        """Yield who gave a tracklet to whom, and what was decided of it, newest first; also of one that was deleted."""
+        yield from self._pages(IdentityEventPage, f"/tracklets/{segment(tracklet_id)}/history")
+
     def appearances(self, identity_id: str) -> Iterator[Appearance]:
         """Yield an identity's tracklets in order of time, over all cameras, whose time offsets are added."""
         yield from self._pages(AppearancePage, f"/identities/{segment(identity_id)}/appearances")

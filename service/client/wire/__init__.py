@@ -69,6 +69,11 @@ class ServedModel(Answer):
     name: str = "unnamed"
     trained: bool
     demo: bool = False
+
+
+class DefaultModel(ServedModel):
+    """The model that new galleries are indexed under, and where its weights come from."""
+
     source: str | None = None
 
 
@@ -85,6 +90,7 @@ class Ranking(Answer):
     """The answer to a search, and the model and generation that gave it; earlier services name the id alone."""
 
     query_id: str | None = None
+    gallery: str | None = None
     model_id: str
     model: ServedModel | None = None
     generation: int
@@ -218,7 +224,7 @@ class Readiness(Answer):
 
     status: Literal["ready", "not ready"]
     reasons: list[str] = []
-    model: ServedModel | None = None
+    model: DefaultModel | None = None
 
     @property
     def ready(self) -> bool:

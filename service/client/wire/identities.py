@@ -44,11 +44,11 @@ class IdentityDetails(Identity):
 
 
 class IdentityEvent(Answer):
-    """Something that somebody did to an identity."""
+    """Something that somebody did to an identity, or decided of tracklets; these may have had no identity then."""
 
     id: int
     kind: str
-    identity_id: str
+    identity_id: str | None = None
     other_id: str | None = None
     tracklet_ids: list[str] = []
     details: dict[str, Any] = {}

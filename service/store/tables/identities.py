@@ -40,7 +40,8 @@ class IdentityRow(Table):
 class IdentityEventRow(Table):
     """What somebody did. Without foreign keys to what it is about: it stays when that is gone.
 
-    `other_id`: the identity that was merged, or un-merged again.
+    `other_id`: the identity that was merged, or un-merged again; of a decision about a pair, that of the other side.
+    `identity_id` is empty in a decision about tracklets that have no identity.
     """
 
     __tablename__ = "identity_events"
@@ -48,16 +49,17 @@ class IdentityEventRow(Table):
         Index(None, "gallery_id", "id"),
         Index(None, "identity_id", "id"),
         Index(None, "other_id", "id"),
+        Index(None, "tracklet_ids", postgresql_using="gin"),
         CheckConstraint(
             "kind IN ('created', 'renamed', 'assigned', 'unassigned', 'merged', 'unmerged', 'deleted', "
-            "'tracklet_deleted')",
+            "'tracklet_deleted', 'confirmed', 'rejected', 'withdrawn')",
             name="kind",
         ),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     gallery_id: Mapped[int] = mapped_column(ForeignKey("galleries.id", ondelete="CASCADE"))
-    identity_id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True))
+    identity_id: Mapped[uuid.UUID | None] = mapped_column(UUID(as_uuid=True))
     other_id: Mapped[uuid.UUID | None] = mapped_column(UUID(as_uuid=True))
     kind: Mapped[str] = mapped_column(Text)
     tracklet_ids: Mapped[list[uuid.UUID]] = mapped_column(ARRAY(UUID(as_uuid=True)), server_default="{}")

@@ -40,6 +40,8 @@ def replay(events: list[dict[str, Any]]) -> dict[str, str]:
     """Which identity every tracklet has after these events, oldest first: what a reader of the history concludes."""
     owner: dict[str, str] = {}
     for event in events:
+        if event["kind"] in ("confirmed", "rejected", "withdrawn"):
+            continue
         for tracklet in event["tracklet_ids"]:
             if event["kind"] in ("created", "assigned", "merged"):
                 owner[tracklet] = event["identity_id"]

@@ -75,7 +75,8 @@ def test_everything_can_be_done_from_the_command_line(running_service: RunningSe
     assert "Anna, 1 tracklets" in said(running_service, "identities", "rename", ann, "Anna")
     event = answer(running_service, "identities", "merge", ann, ben)["event_id"]
     assert "Anna" in said(running_service, "identities", "list", *cli, "--merged")
-    assert "merged" in said(running_service, "identities", "history", ann)
+    merged = next(line for line in said(running_service, "identities", "history", ann).splitlines() if "merged" in line)
+    assert ("Anna" in merged, "Ben" in merged) == (True, True)
     said(running_service, "tracklets", "delete", ids[2])
     shown = said(running_service, "identities", "unmerge", ann, event)
     assert "Ben has 1 tracklets again" in shown
@@ -89,6 +90,34 @@ def test_everything_can_be_done_from_the_command_line(running_service: RunningSe
     for identity in answer(running_service, "identities", "list", *cli)["items"]:
         said(running_service, "identities", "delete", identity["id"])
     assert "clusters of 4 tracklets without an identity" in said(running_service, "identities", "propose", *cli)
+
+
+def test_decisions_are_made_listed_and_taken_back_from_the_command_line(running_service: RunningService) -> None:
+    times = [f"2026-01-0{day}T00:00:00Z" for day in (1, 2, 3)]
+    ids = [upload(running_service, seed, 1, gallery="decided", started_at=at)["id"] for seed, at in enumerate(times)]
+    cli = ("--gallery", "decided")
+    ann = answer(running_service, "identities", "create", "Ann", ids[0], *cli)["id"]
+    shown = said(running_service, "match", ids[1], "--identity", ann, "--different", *cli)
+    (decision,) = answer(running_service, "matches", "list", *cli)["items"]
+    assert f"tfclip matches undo {decision['id']}" in shown
+    assert decision["id"] in said(running_service, "matches", "list", *cli, "--verdict", "different")
+    assert answer(running_service, "matches", "list", *cli, "--verdict", "same") == {"items": []}
+    assert answer(running_service, "matches", "show", decision["id"]) == decision
+    # What refuses says which command takes the decision back.
+    refused = said(running_service, "identities", "assign", ann, ids[1], code=2)
+    assert f"`tfclip matches undo {decision['id']}`" in refused
+    assert decision["id"] in said(running_service, "matches", "undo", decision["id"])
+    assert "404 not_found" in said(running_service, "matches", "show", decision["id"], code=2)
+    kinds = [line.split()[3] for line in said(running_service, "tracklets", "history", ids[1]).splitlines()[3:-1]]
+    assert kinds == ["withdrawn", "rejected"]
+    assert "it is of identity" in said(running_service, "match", ids[1], "--identity", ann, "--same", *cli)
+    for given in ((), (ids[2], "--identity", ann)):
+        assert "one of the two" in said(running_service, "match", ids[1], *given, "--same", *cli, code=2)
+    # Of the last alone: the other two have an identity.
+    propose = ("identities", "propose", *cli, "--threshold", -1)
+    assert answer(running_service, *propose, "--started-after", "2026-01-03")["tracklets"] == 1
+    assert answer(running_service, *propose, "--ended-before", "2026-01-02")["tracklets"] == 0
+    assert "has no camera 'c9'" in tfclip(running_service, *propose, "--camera", "c9").stderr
 
 
 def test_a_tracklet_is_changed_from_the_command_line(running_service: RunningService) -> None:
