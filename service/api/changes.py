@@ -35,7 +35,7 @@ class ChangeAnswer(BaseModel):
     """One change of a gallery."""
 
     number: int = Field(description="Counts a gallery's changes without gaps, in the order in which they took effect.")
-    kind: ChangeKind = Field(description="`updated`: its labels, its identity or its camera's time offset.")
+    kind: ChangeKind = Field(description="`updated`: its labels or its identity.")
     tracklet_id: uuid.UUID
     at: datetime
 

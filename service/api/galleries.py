@@ -172,7 +172,9 @@ async def put_transits(
 
     When this answers, the next search of this process goes by it.
     """
-    wanted = await read_json(request, Transits, max_bytes=_MATRIX_BYTES)
+    wanted = await read_json(
+        request, Transits, max_bytes=_MATRIX_BYTES, too_large="Send fewer cameras, or seconds of fewer digits."
+    )
     most = service.settings.max_transit_cameras
     if len(wanted.cameras) > most:
         raise InvalidRequest(

@@ -148,15 +148,21 @@ async def delete_identity(
 @router.post(
     "/{identity_id}/tracklets",
     operation_id="assignTracklets",
-    responses={200: TAGGED, **problems(401, 403, 404, 409, 413, 415, 422, 503)},
+    responses={200: TAGGED, **problems(401, 403, 404, 409, 412, 413, 415, 422, 503)},
     openapi_extra=json_body(Assignment),
 )
 async def assign_tracklets(
-    identity_id: uuid.UUID, request: Request, response: Response, caller: WriteKey, service: ServiceDep
+    identity_id: uuid.UUID,
+    request: Request,
+    response: Response,
+    caller: WriteKey,
+    service: ServiceDep,
+    if_match: IfMatch = None,
 ) -> Identity:
     """Give tracklets to an identity, all or none. Those that it has already stay."""
     body = await read_json(request, Assignment)
-    await changing.assign(service.identities, identity_id, body.tracklet_ids, body.move, caller)
+    versions = versions_in(if_match)
+    await changing.assign(service.identities, identity_id, body.tracklet_ids, body.move, versions, caller)
     return await _identity(identity_id, response, service)
 
 
@@ -164,42 +170,52 @@ async def assign_tracklets(
     "/{identity_id}/tracklets/{tracklet_id}",
     operation_id="unassignTracklet",
     status_code=204,
-    responses=problems(401, 403, 404, 409, 422, 503),
+    responses=problems(401, 403, 404, 409, 412, 422, 503),
 )
 async def unassign_tracklet(
-    identity_id: uuid.UUID, tracklet_id: uuid.UUID, caller: WriteKey, service: ServiceDep
+    identity_id: uuid.UUID, tracklet_id: uuid.UUID, caller: WriteKey, service: ServiceDep, if_match: IfMatch = None
 ) -> None:
     """Take a tracklet from an identity. It stays stored."""
-    await changing.unassign(service.identities, identity_id, tracklet_id, caller)
+    await changing.unassign(service.identities, identity_id, tracklet_id, versions_in(if_match), caller)
 
 
 @router.post(
     "/{identity_id}/merge",
     operation_id="mergeIdentities",
-    responses={200: TAGGED, **problems(401, 403, 404, 409, 413, 415, 422, 503)},
+    responses={200: TAGGED, **problems(401, 403, 404, 409, 412, 413, 415, 422, 503)},
     openapi_extra=json_body(Merge),
 )
 async def merge_identities(
-    identity_id: uuid.UUID, request: Request, response: Response, caller: WriteKey, service: ServiceDep
+    identity_id: uuid.UUID,
+    request: Request,
+    response: Response,
+    caller: WriteKey,
+    service: ServiceDep,
+    if_match: IfMatch = None,
 ) -> Merged:
     """Merge another identity into this one, which is kept. The other has no tracklets then, and stays readable."""
     body = await read_json(request, Merge)
-    event_id = await merging.merge(service.identities, identity_id, body.from_id, caller)
+    event_id = await merging.merge(service.identities, identity_id, body.from_id, versions_in(if_match), caller)
     return Merged(identity=await _identity(identity_id, response, service), event_id=event_id)
 
 
 @router.post(
     "/{identity_id}/unmerge",
     operation_id="unmergeIdentities",
-    responses={200: TAGGED, **problems(401, 403, 404, 409, 413, 415, 422, 503)},
+    responses={200: TAGGED, **problems(401, 403, 404, 409, 412, 413, 415, 422, 503)},
     openapi_extra=json_body(Unmerge),
 )
 async def unmerge_identities(
-    identity_id: uuid.UUID, request: Request, response: Response, caller: WriteKey, service: ServiceDep
+    identity_id: uuid.UUID,
+    request: Request,
+    response: Response,
+    caller: WriteKey,
+    service: ServiceDep,
+    if_match: IfMatch = None,
 ) -> UnmergedAnswer:
     """Undo a merge into this identity: what it moved, and nobody moved since, goes back."""
     body = await read_json(request, Unmerge)
-    unmerged = await merging.unmerge(service.identities, identity_id, body.event_id, caller)
+    unmerged = await merging.unmerge(service.identities, identity_id, body.event_id, versions_in(if_match), caller)
     return UnmergedAnswer(
         identity=await _identity(unmerged.identity_id, response, service),
         restored=unmerged.restored,

@@ -11,7 +11,8 @@ from service.errors import BodyTooLarge, InvalidRequest, UnsupportedMediaType
 
 Document = TypeVar("Document", bound=Schema)
 
-_MAX_BYTES = 64 * 1024
+MAX_BYTES = 64 * 1024
+"""As much as an address has by default."""
 
 
 def json_body(schema: type[Schema], required: bool = True) -> dict[str, Any]:
@@ -21,12 +22,17 @@ def json_body(schema: type[Schema], required: bool = True) -> dict[str, Any]:
 
 
 async def read_json(
-    request: Request, schema: type[Document], empty: Document | None = None, max_bytes: int = _MAX_BYTES
+    request: Request,
+    schema: type[Document],
+    empty: Document | None = None,
+    max_bytes: int = MAX_BYTES,
+    too_large: str = "Send less in one request.",
 ) -> Document:
     """Read and check the body.
 
     Args:
         empty: what no body at all stands for; None when there must be one.
+        too_large: what to do when it has more than `max_bytes`, and where they come from.
 
     Raises:
         UnsupportedMediaType, BodyTooLarge, InvalidRequest.
@@ -35,7 +41,7 @@ async def read_json(
     async for chunk in request.stream():
         body += chunk
         if len(body) > max_bytes:
-            raise BodyTooLarge(f"The JSON body is larger than {max_bytes} bytes.")
+            raise BodyTooLarge(f"The JSON body is larger than {max_bytes} bytes. {too_large}")
     if not body and empty is not None:
         return empty
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from service.api.dependencies import ReadKey, ServiceDep
 from service.api.examples.common import OTHER_ID, TRACKLET_ID
-from service.api.json_body import read_json
+from service.api.json_body import MAX_BYTES, read_json
 from service.api.problems import Problem, field_errors, problem_document, problems
 from service.api.search_schemas import Ranking, TrackletSearchParameters
 from service.api.values import Schema
@@ -20,6 +20,9 @@ router = APIRouter(prefix="/search", tags=["search"])
 
 _AT_A_TIME = 8
 """Queries worked on at a time: the index answers them together, and other callers keep database connections."""
+
+_QUERY_BYTES = 16 * 1024
+"""For each query that a batch may have: names of hundreds of people and cameras."""
 
 _BODY = {
     "requestBody": {
@@ -72,8 +75,13 @@ class BatchAnswer(BaseModel):
 )
 async def search_batch(request: Request, caller: ReadKey, service: ServiceDep) -> BatchAnswer:
     """Answer several searches by stored tracklets; one that fails does not stop the others."""
-    asked = await read_json(request, BatchParameters)
     limit = service.settings.max_batch_queries
+    asked = await read_json(
+        request,
+        BatchParameters,
+        max_bytes=max(limit * _QUERY_BYTES, MAX_BYTES),
+        too_large=f"That goes by TFCLIP_MAX_BATCH_QUERIES, which is {limit}. Send several batches, or shorter filters.",
+    )
     if len(asked.queries) > limit:
         message = f"at most {limit} in one batch (TFCLIP_MAX_BATCH_QUERIES)"
         raise InvalidRequest(f"body.queries: {message}.", [FieldError("body.queries", message)])

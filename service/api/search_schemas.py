@@ -18,6 +18,7 @@ from service.api.examples.common import OTHER_ID, STRANGER_ID, TRACKLET_ID
 from service.api.schemas import thumbnail_url
 from service.api.served_model import Model
 from service.api.values import LONGEST_SECONDS, Cursor, GalleryName, Moment, Name, Schema, json_labels, labels_as_text
+from service.calibration.answers import Decision, Undecided
 from service.gallery.filters import Sighting
 from service.gallery.options import SearchOptions
 from service.gallery.queries import Combine
@@ -227,7 +228,8 @@ class Result(BaseModel):
     score: float = Field(description="Cosine similarity, -1 to 1.")
     rerank_distance: float | None = Field(description="What a re-ranked answer is ordered by, least first.")
     probability: float | None = Field(
-        description="That it is the same person; null without a calibration, and for the query's own camera."
+        description="That it is the same person; null where no calibration of the gallery says so (see the ranking's "
+        "`undecided_because`), and for the query's own camera."
     )
     camera_id: str
     identity: str | None
@@ -264,8 +266,13 @@ class Ranking(BaseModel):
     generation: int
     took_ms: float
     rerank: RerankReport | None
-    decision: Literal["match", "possible", "no match"] | None = Field(
-        description="Of the whole search, by the gallery's calibration; null without one."
+    decision: Decision | None = Field(
+        description="Of the whole search, by the gallery's calibration; the same on every page of a ranking."
+    )
+    undecided_because: Undecided | None = Field(
+        description="Why `decision` is null. `no_calibration`: the gallery has none. `stale_calibration`: it no longer "
+        "holds. `several_examples`: what scores mean was learned of single tracklets. `min_score`: rows that it hides "
+        "would decide. All but the last leave every `probability` null, too."
     )
     calibration: CalibrationReference | None
     results: list[Result]
@@ -285,6 +292,7 @@ class Ranking(BaseModel):
             results=[Result.of(place) for place in answer.results],
             next_cursor=answer.next_cursor,
             decision=answer.decision,
+            undecided_because=answer.undecided,
             calibration=answer.calibration
             and CalibrationReference.model_validate(answer.calibration, from_attributes=True),
         )

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 Decision = Literal["match", "possible", "no match"]
 
+Undecided = Literal["no_calibration", "stale_calibration", "several_examples", "min_score"]
+"""Why a search has no decision: the gallery has no calibration, or one that no longer holds; what scores mean was
+learned of single tracklets; or `min_score` hides rows that would decide."""
+
 GROWTH = 1.5
 """A gallery so many times as large as it was has other rates: the best of many strangers scores higher."""
 
@@ -73,27 +77,28 @@ def judged(
     camera: str | None,
     options: "SearchOptions",
 ) -> "Answer":
-    """The answer with its probabilities, its decision and the calibration behind them; as it was without one.
+    """The answer with its probabilities, its decision and the calibration behind them; or why it has none.
 
-    The scores must be cosines of one query with each row: of nothing else was learned what it means. A page after the
-    first has no decision: the best row is not among those that it ranks.
+    The scores must be cosines of one query with each row: of nothing else was learned what it means. All pages of a
+    ranking have the decision of its best row.
 
     Args:
         camera: the one that saw the query, whose own rows have no probability; None: it is not known.
     """
     calibration = calibrations.current(options.gallery, loaded.model_id)
     if calibration is None:
-        return answer
+        return replace(answer, undecided="no_calibration")
     judge = judge_of(calibration, loaded.model_id, len(loaded.index))
     if judge.stale:
-        return replace(answer, calibration=judge)
+        return replace(answer, calibration=judge, undecided="stale_calibration")
     scores = [place.score for place in answer.results]
     results = [
         replace(place, probability=None if place.tracklet.camera == camera else chance)
         for place, chance in zip(answer.results, probabilities(calibration, scores), strict=True)
     ]
-    decision = decide(calibration, answer.best, options.min_score) if options.cursor is None else None
-    return replace(answer, results=results, decision=decision, calibration=judge)
+    decision = decide(calibration, answer.best, options.min_score)
+    undecided: Undecided | None = "min_score" if decision is None else None
+    return replace(answer, results=results, decision=decision, undecided=undecided, calibration=judge)
 
 
 def judged_pair(

@@ -192,6 +192,13 @@ def _score(match: "Match") -> str:
     return f"{match.score:.4f}{distance}"
 
 
+_UNDECIDED = {
+    "several_examples": "a calibration says what the scores of one tracklet mean, not those of several",
+    "min_score": "--min-score hides tracklets that would decide",
+}
+"""What is worth saying in a gallery that is calibrated."""
+
+
 def _show(ranking: "Ranking") -> None:
     judged = any(match.probability is not None for match in ranking.results)
     rows = [
@@ -221,6 +228,8 @@ def _show(ranking: "Ranking") -> None:
         typer.echo(f"decision: {ranking.decision}")
     elif ranking.calibration is not None and ranking.calibration.stale:
         typer.echo(f"no decision, the calibration is stale: {ranking.calibration.reason}", err=True)
+    elif ranking.undecided_because in _UNDECIDED:
+        typer.echo(f"no decision, {_UNDECIDED[ranking.undecided_because]}", err=True)
     said = caution(trained=model.trained, demo=model.demo) if model else None
     if said is not None:
         typer.echo(f"answered by {said}", err=True)

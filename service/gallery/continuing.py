@@ -1,4 +1,4 @@
-"""Cursors of rankings: the place after which a page goes on, and which ranking it is a place of."""
+"""Cursors of rankings: the place after which a page goes on, which ranking it is a place of, and how that began."""
 
 import base64
 import hashlib
@@ -14,7 +14,7 @@ from service.errors import CursorExpired, FieldError, InvalidRequest
 from service.gallery.options import SearchOptions
 from service.gallery.questions import Hit, Question
 
-_LAYOUT = struct.Struct(">d16sIq16s")  # score, id, rank, generation, mark
+_LAYOUT = struct.Struct(">d16sIdq16s")  # score, id, rank, best, generation, mark
 _CHECK_BYTES = 4
 _FREE = ("k", "cursor")
 """Options that may differ from page to page."""
@@ -28,14 +28,14 @@ def mark_of(question: Question, options: SearchOptions) -> bytes:
     return hashlib.blake2b(text.encode() + (question.made_of or question.query.tobytes()), digest_size=16).digest()
 
 
-def encode(last: Hit, rank: int, generation: int, mark: bytes) -> str:
-    """The cursor that goes on after `last`, which was shown at `rank`."""
-    content = _LAYOUT.pack(last.score, last.tracklet_id.bytes, rank, generation, mark)
+def encode(last: Hit, rank: int, best: float, generation: int, mark: bytes) -> str:
+    """The cursor that goes on after `last`, which was shown at `rank`; `best` is the first place's score."""
+    content = _LAYOUT.pack(last.score, last.tracklet_id.bytes, rank, best, generation, mark)
     return base64.urlsafe_b64encode(content + _check(content)).decode()
 
 
-def decode(cursor: str, generation: int, mark: bytes) -> tuple[Hit, int]:
-    """The place after which to go on in the ranking that `generation` and `mark` name, and its rank.
+def decode(cursor: str, generation: int, mark: bytes) -> tuple[Hit, int, float]:
+    """The place after which to go on in the ranking that `generation` and `mark` name, its rank, and the best score.
 
     Raises:
         InvalidRequest: the cursor is not one of ours.
@@ -45,8 +45,8 @@ def decode(cursor: str, generation: int, mark: bytes) -> tuple[Hit, int]:
     try:
         raw = base64.b64decode(cursor, altchars=b"-_", validate=True)
         content, check = raw[:-_CHECK_BYTES], raw[-_CHECK_BYTES:]
-        score, identifier, rank, its_generation, its_mark = _LAYOUT.unpack(content)
-        if check != _check(content) or not math.isfinite(score):
+        score, identifier, rank, best, its_generation, its_mark = _LAYOUT.unpack(content)
+        if check != _check(content) or not math.isfinite(score) or not math.isfinite(best):
             raise ValueError("altered")
     except (ValueError, struct.error):
         message = "is not a cursor of this service; take `next_cursor` of the page before"
@@ -59,7 +59,7 @@ def decode(cursor: str, generation: int, mark: bytes) -> tuple[Hit, int]:
         raise CursorExpired(
             "The cursor is of another query or of other options. Repeat all but `k` as they were, or begin anew."
         )
-    return Hit(uuid.UUID(bytes=identifier), score), rank
+    return Hit(uuid.UUID(bytes=identifier), score), rank, best
 
 
 def _check(content: bytes) -> bytes:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from service.calibration.answers import Decision, Judge, judged
+from service.calibration.answers import Decision, Judge, Undecided, judged
 from service.errors import FieldError, InvalidRequest
 from service.gallery import continuing
 from service.gallery.filters import Filters
@@ -50,9 +50,10 @@ class Answer:
     """A ranking with its rows, what ranked them (the generation, and the model that it is of), and what it means.
 
     Attributes:
-        best: highest cosine similarity of all rows that passed, shown or not; None where none did, or before a cursor.
+        best: highest cosine similarity of all rows that passed, shown or not, or on an earlier page; None: none did.
         next_cursor: goes on after the last place; None when nothing follows, and after a re-ranked answer.
         reranked: what re-ranking did, where it was asked for.
+        undecided: why there is no decision.
     """
 
     results: list[RankedTracklet]
@@ -62,6 +63,7 @@ class Answer:
     next_cursor: str | None = None
     reranked: Reranked | None = None
     decision: Decision | None = None
+    undecided: Undecided | None = None
     calibration: Judge | None = None
 
 
@@ -98,7 +100,7 @@ class Search:
         """
         answer = await self._unjudged(asked.loaded, asked.question, asked.options)
         if not asked.judged:
-            return answer
+            return replace(answer, undecided="several_examples")
         return judged(answer, self._galleries.calibrations, asked.loaded, asked.camera, asked.options)
 
     async def pages(self, asked: Prepared, places: int) -> AsyncIterator[Answer]:
@@ -125,9 +127,10 @@ class Search:
         return await self._ranked(loaded, question, options)
 
     async def _ranked(self, loaded: Loaded, question: Question, options: SearchOptions) -> Answer:
-        after, rank = None, 0
+        after, rank, best = None, 0, None
         if options.cursor is not None:
-            after, rank = continuing.decode(options.cursor, loaded.generation, continuing.mark_of(question, options))
+            mark = continuing.mark_of(question, options)
+            after, rank, best = continuing.decode(options.cursor, loaded.generation, mark)
         # One more than is shown tells whether there is a next page.
         asked = replace(question, k=options.k + 1, after=after, best_of_identity=options.best_of_identity)
         while True:
@@ -147,11 +150,12 @@ class Search:
             asked = replace(asked, k=2 * asked.k, without=asked.without | gone)
         shown = looked_at[: options.k]
         results = [RankedTracklet(n, hit.score, rows[hit.tracklet_id]) for n, hit in enumerate(shown, start=rank + 1)]
+        if after is None and hits:
+            best = hits[0].score
         cursor = None
-        if len(hits) > options.k:
+        if best is not None and len(hits) > options.k:
             mark = continuing.mark_of(question, options)
-            cursor = continuing.encode(shown[-1], rank + len(shown), loaded.generation, mark)
-        best = hits[0].score if hits and after is None else None
+            cursor = continuing.encode(shown[-1], rank + len(shown), best, loaded.generation, mark)
         return Answer(results, model, loaded.generation, best, cursor)
 
     async def _reranked(self, loaded: Loaded, question: Question, options: SearchOptions, how: RerankOptions) -> Answer:

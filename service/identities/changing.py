@@ -84,7 +84,12 @@ async def delete(editor: Editor, identity_id: uuid.UUID, versions: frozenset[int
 
 
 async def assign(
-    editor: Editor, identity_id: uuid.UUID, tracklet_ids: Sequence[uuid.UUID], move: bool, done_by: str
+    editor: Editor,
+    identity_id: uuid.UUID,
+    tracklet_ids: Sequence[uuid.UUID],
+    move: bool,
+    versions: frozenset[int] | None,
+    done_by: str,
 ) -> None:
     """Give tracklets to an identity; those that it has already stay.
 
@@ -92,32 +97,36 @@ async def assign(
         move: also tracklets of other identities.
 
     Raises:
-        NotFound, IdentityMerged: as `Edit.identity`, or the gallery lacks a tracklet.
+        NotFound, PreconditionFailed, IdentityMerged: as `Edit.identity`, or the gallery lacks a tracklet.
         IdentityConflict: a tracklet is of another identity, or was said to be of a different person.
     """
     made_by = creation.new_id(f"assignment {identity_id}")
     async with editor.of_identity(identity_id, done_by) as edit:
         if await edit.made_before(identity_id, made_by) is not None:
             return
-        identity = await edit.identity(identity_id)
+        identity = await edit.identity(identity_id, versions)
         given = await edit.give(identity, await edit.tracklets(tracklet_ids), move=move, made_by=made_by)
         if given is None and creation.is_keyed():
             # Sent again, it must not give back what somebody took away meanwhile.
             await edit.write(identity_id, "assigned", made_by=made_by)
 
 
-async def unassign(editor: Editor, identity_id: uuid.UUID, tracklet_id: uuid.UUID, done_by: str) -> None:
+async def unassign(
+    editor: Editor, identity_id: uuid.UUID, tracklet_id: uuid.UUID, versions: frozenset[int] | None, done_by: str
+) -> None:
     """Take a tracklet from an identity; it stays stored.
 
     Raises:
         NotFound: no such identity, or the tracklet is not one of its.
-        IdentityMerged: it went into another one.
+        PreconditionFailed, IdentityMerged: as `Edit.identity`.
     """
     async with editor.of_identity(identity_id, done_by) as edit:
         identity = await edit.identity(identity_id)
         held = await assignments.hold(edit.connection, edit.gallery.id, [tracklet_id])
         if not held or held[0].identity != identity.name:
             raise NotFound(f"Identity {identity_id} ({identity.name}) has no tracklet {tracklet_id}.")
+        # After that, so that who sends it again, since the answer was lost, hears that it is done.
+        check_version(identity.version, versions)
         await edit.take(held)
 
 

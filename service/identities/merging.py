@@ -29,12 +29,14 @@ class Unmerged:
     gone: list[uuid.UUID]
 
 
-async def merge(editor: Editor, kept_id: uuid.UUID, other_id: uuid.UUID, done_by: str) -> int:
+async def merge(
+    editor: Editor, kept_id: uuid.UUID, other_id: uuid.UUID, versions: frozenset[int] | None, done_by: str
+) -> int:
     """Give all tracklets of `other_id` to `kept_id`; the other stays readable. Returns the event that can be undone.
 
     Raises:
         InvalidRequest: they are one identity.
-        NotFound, IdentityMerged: as `Edit.identity`.
+        NotFound, PreconditionFailed, IdentityMerged: as `Edit.identity`; the versions are those of `kept_id`.
         IdentityConflict: two of their tracklets were said to be of different people.
     """
     if kept_id == other_id:
@@ -44,7 +46,7 @@ async def merge(editor: Editor, kept_id: uuid.UUID, other_id: uuid.UUID, done_by
         made = await edit.made_before(kept_id, made_by)
         if made is not None:
             return made.id
-        kept, other = await edit.identities([kept_id, other_id])
+        kept, other = await edit.identities([kept_id, other_id], versions)
         moved = await identities.move_all(edit.connection, edit.gallery.id, other.name, kept.name)
         edit.changed += moved
         await identities.set_merged(edit.connection, other_id, kept_id)
@@ -54,11 +56,14 @@ async def merge(editor: Editor, kept_id: uuid.UUID, other_id: uuid.UUID, done_by
         return await edit.write(kept_id, "merged", moved, other_id, details, made_by)
 
 
-async def unmerge(editor: Editor, kept_id: uuid.UUID, event_id: int, done_by: str) -> Unmerged:
+async def unmerge(
+    editor: Editor, kept_id: uuid.UUID, event_id: int, versions: frozenset[int] | None, done_by: str
+) -> Unmerged:
     """Take a merge back: exactly what it moved and nobody moved since goes back.
 
     Raises:
         NotFound: no such identity, or the event is no merge into it.
+        PreconditionFailed: `kept_id` has another version.
         IdentityMerged: the identity went into another one since: that merge comes first.
         MergeUndone: it is undone already.
     """
@@ -71,7 +76,7 @@ async def unmerge(editor: Editor, kept_id: uuid.UUID, event_id: int, done_by: st
         if made is not None:
             return await _as_undone(edit, event, event.other_id, made.tracklet_ids)
         held = await identities.hold(edit.connection, [kept_id, event.other_id])
-        kept = await edit.identity(kept_id)
+        kept = await edit.identity(kept_id, versions)
         other = held.get(event.other_id)
         last = await events.last_merge(edit.connection, kept_id, event.other_id)
         if other is None or other.merged_into != kept_id or last != event_id:

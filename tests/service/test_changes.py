@@ -60,6 +60,9 @@ def test_changes_come_in_order_without_gaps_and_say_what_happened(
     end = page(running_service, gallery="order", after=4)
     assert (end["items"], end["next"], end["change"]) == ([], 4, 4)
     assert [one.number for one in client.changes("order", page_size=1)] == [1, 2, 3, 4]
+    # What is said of a camera is no change of its tracklets.
+    client.put_camera("order", "c1", time_offset_seconds=-30)
+    assert page(running_service, gallery="order", after=4)["change"] == 4
 
 
 def test_whoever_follows_hears_of_every_change_of_many_at_once(

@@ -29,6 +29,7 @@ _RANKING: dict[str, Any] = {
     "took_ms": 10.358,
     "rerank": _RERANK,
     "decision": "match",
+    "undecided_because": None,
     "calibration": _CALIBRATION,
     "results": [_RESULT],
     "next_cursor": None,

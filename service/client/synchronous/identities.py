@@ -62,26 +62,47 @@ class IdentityMethods(Sender):
         path = f"/identities/{segment(identity_id)}"
         self._send("DELETE", path, gone_is_done=True, headers=if_match(version))
 
-    def assign_tracklets(self, identity_id: str, tracklet_ids: Sequence[str], *, move: bool = False) -> Identity:
-        """Give tracklets to an identity, all or none; with `move`, also those of other identities."""
+    def assign_tracklets(
+        self, identity_id: str, tracklet_ids: Sequence[str], *, move: bool = False, version: int | None = None
+    ) -> Identity:
+        """Give tracklets to an identity, all or none.
+
+        Args:
+            move: also those of other identities.
+            version: change nothing, and raise `ApiProblem`, when the identity is of another version by now.
+        """
         body = {"tracklet_ids": [str(one) for one in tracklet_ids], "move": move}
         path = f"/identities/{segment(identity_id)}/tracklets"
-        return parse(Identity, self._send("POST", path, once=True, json=body))
+        return parse(Identity, self._send("POST", path, once=True, json=body, headers=if_match(version)))
 
-    def unassign_tracklet(self, identity_id: str, tracklet_id: str) -> None:
-        """Take a tracklet from an identity; it stays stored."""
+    def unassign_tracklet(self, identity_id: str, tracklet_id: str, *, version: int | None = None) -> None:
+        """Take a tracklet from an identity; it stays stored.
+
+        Args:
+            version: change nothing, and raise `ApiProblem`, when the identity is of another version by now.
+        """
         path = f"/identities/{segment(identity_id)}/tracklets/{segment(tracklet_id)}"
-        self._send("DELETE", path, gone_is_done=True)
+        self._send("DELETE", path, gone_is_done=True, headers=if_match(version))
 
-    def merge_identities(self, kept_id: str, from_id: str) -> Merged:
-        """Give all tracklets of `from_id` to `kept_id`."""
+    def merge_identities(self, kept_id: str, from_id: str, *, version: int | None = None) -> Merged:
+        """Give all tracklets of `from_id` to `kept_id`.
+
+        Args:
+            version: change nothing, and raise `ApiProblem`, when `kept_id` is of another version by now.
+        """
+        body = {"from_id": str(from_id)}
         path = f"/identities/{segment(kept_id)}/merge"
-        return parse(Merged, self._send("POST", path, once=True, json={"from_id": str(from_id)}))
+        return parse(Merged, self._send("POST", path, once=True, json=body, headers=if_match(version)))
 
-    def unmerge_identities(self, kept_id: str, event_id: int) -> Unmerged:
-        """Undo a merge into an identity; `event_id` is the merge's in its history."""
+    def unmerge_identities(self, kept_id: str, event_id: int, *, version: int | None = None) -> Unmerged:
+        """Undo a merge into an identity; `event_id` is the merge's in its history.
+
+        Args:
+            version: change nothing, and raise `ApiProblem`, when `kept_id` is of another version by now.
+        """
+        body = {"event_id": event_id}
         path = f"/identities/{segment(kept_id)}/unmerge"
-        return parse(Unmerged, self._send("POST", path, once=True, json={"event_id": event_id}))
+        return parse(Unmerged, self._send("POST", path, once=True, json=body, headers=if_match(version)))
 
     def identity_history(self, identity_id: str) -> Iterator[IdentityEvent]:
         """Yield who did what to an identity, newest first."""

@@ -96,6 +96,7 @@ class Ranking(Answer):
     generation: int
     took_ms: float
     decision: Literal["match", "possible", "no match"] | None = None
+    undecided_because: str | None = None
     calibration: CalibrationReference | None = None
     results: list[Match]
     rerank: Rerank | None = None

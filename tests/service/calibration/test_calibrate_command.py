@@ -33,6 +33,11 @@ def test_calibrate_prints_one_document_and_search_says_the_decision(
     expected = search(running_service, query, gallery="yard")["decision"]
     assert expected in ("match", "possible")
     assert f"decision: {expected}" in found.stdout
+    other = search(running_service, query, gallery="yard")["results"][0]["tracklet_id"]
+    several = tfclip(running_service, "search", query, other, "--gallery", "yard")
+    assert "no decision, a calibration says what the scores of one tracklet mean" in several.stderr
+    hidden = tfclip(running_service, "search", query, "--gallery", "yard", "--identity", "p1", "--min-score", 0.999)
+    assert "no decision, --min-score hides tracklets that would decide" in hidden.stderr
     listed = json.loads(tfclip(running_service, "calibrations", "list", "--gallery", "yard", "--json").stdout)
     assert " │ in force │ " in tfclip(running_service, "calibrations", "list", "--gallery", "yard").stdout
     assert listed["items"] == [made]

@@ -163,13 +163,41 @@ def test_what_min_score_hides_is_not_decided(running_service: RunningService, ca
     low = search(running_service, query, gallery="yard", identity="p1", min_score=possible - 0.001)
     high = search(running_service, query, gallery="yard", identity="p1", min_score=possible + 0.001)
     assert (low["results"], low["decision"]) == ([], "no match")
-    assert (high["results"], high["decision"]) == ([], None)
+    assert (high["results"], high["decision"], high["undecided_because"]) == ([], None, "min_score")
+    assert low["undecided_because"] is None
+
+
+def test_every_page_has_the_decision_of_its_ranking(running_service: RunningService, calibrated: Calibrated) -> None:
+    decisions = set()
+    for query in calibrated.ids[::20]:
+        first = search(running_service, query, gallery="yard", k=3)
+        second = search(running_service, query, gallery="yard", k=3, cursor=first["next_cursor"])
+        third = search(running_service, query, gallery="yard", k=3, cursor=second["next_cursor"])
+        assert [page["results"][0]["rank"] for page in (first, second, third)] == [1, 4, 7]
+        assert {(page["decision"], page["undecided_because"]) for page in (second, third)} == {
+            (first["decision"], None)
+        }
+        decisions.add(first["decision"])
+    # By the best row of a further page they would all be the same.
+    assert len(decisions) > 1
+
+
+def test_several_examples_are_not_decided_and_say_why(running_service: RunningService, calibrated: Calibrated) -> None:
+    one, other, third = calibrated.ids[:3]
+    with running_service.client() as client:
+        for body in ({"positive": [one, other]}, {"positive": [one], "negative": [third]}):
+            answer = client.post("/search/examples", json={"gallery": "yard", "k": 5} | body).json()
+            assert (answer["decision"], answer["undecided_because"]) == (None, "several_examples")
+            assert {place["probability"] for place in answer["results"]} == {None}
+        alone = client.post("/search/examples", json={"gallery": "yard", "positive": [one]}).json()
+        assert (alone["decision"] is None, alone["undecided_because"]) == (False, None)
 
 
 def test_an_answer_without_a_calibration_says_so(running_service: RunningService) -> None:
     ids = fill(running_service, "bare", people=2)
     answer = search(running_service, ids[0], gallery="bare")
     assert (answer["decision"], answer["calibration"]) == (None, None)
+    assert answer["undecided_because"] == "no_calibration"
     assert {place["probability"] for place in answer["results"]} == {None}
     assert page_of(running_service, "bare") == {"current": None, "items": [], "next_cursor": None}
 
@@ -187,6 +215,7 @@ def test_a_gallery_that_grew_by_half_is_answered_with_scores_until_it_is_calibra
     answer = search(running_service, ids[0], gallery="growing")
     why = "the gallery had 180 tracklets and has 270"
     assert answer["calibration"] == {"id": first, "stale": True, "reason": why}
+    assert answer["undecided_because"] == "stale_calibration"
     assert (answer["decision"], answer["results"][0]["probability"]) == (None, None)
     with running_service.client() as client:
         body = {"gallery": "growing", "tracklet_id": ids[0], "other_tracklet_id": ids[1]}

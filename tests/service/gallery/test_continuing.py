@@ -22,14 +22,15 @@ HIT = Hit(uuid.UUID(int=2**100 + 7), 0.1234567890123456)
     score=st.floats(-1, 1),
     identifier=st.uuids(),
     rank=st.integers(0, 2**32 - 1),
+    best=st.floats(-1, 1),
     generation=st.integers(0, 2**63 - 1),
     mark=st.binary(min_size=16, max_size=16),
 )
 def test_a_cursor_comes_back_as_it_went(
-    score: float, identifier: uuid.UUID, rank: int, generation: int, mark: bytes
+    score: float, identifier: uuid.UUID, rank: int, best: float, generation: int, mark: bytes
 ) -> None:
-    cursor = encode(Hit(identifier, score), rank, generation, mark)
-    assert decode(cursor, generation, mark) == (Hit(identifier, score), rank)
+    cursor = encode(Hit(identifier, score), rank, best, generation, mark)
+    assert decode(cursor, generation, mark) == (Hit(identifier, score), rank, best)
     assert len(cursor) <= 200
 
 
@@ -41,7 +42,7 @@ def test_other_text_is_no_cursor(text: str) -> None:
 
 
 def test_a_cursor_that_was_altered_anywhere_is_none() -> None:
-    cursor = encode(HIT, 20, 1, MARK)
+    cursor = encode(HIT, 20, 0.5, 1, MARK)
     for place, character in enumerate(cursor):
         if character != "=":
             altered = cursor[:place] + ("A" if character != "A" else "B") + cursor[place + 1 :]
@@ -50,7 +51,7 @@ def test_a_cursor_that_was_altered_anywhere_is_none() -> None:
 
 
 def test_a_cursor_of_another_ranking_has_expired() -> None:
-    cursor = encode(HIT, 20, 1, MARK)
+    cursor = encode(HIT, 20, 0.5, 1, MARK)
     for generation, mark in ((2, MARK), (1, MARK[::-1])):
         with pytest.raises(CursorExpired):
             decode(cursor, generation, mark)

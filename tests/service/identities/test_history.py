@@ -70,15 +70,15 @@ class World:
                 case "make":
                     await changing.create(editor, "g", name, some[:2], who)
                 case "assign" | "move":
-                    await changing.assign(editor, one, some, deed == "move", who)
+                    await changing.assign(editor, one, some, deed == "move", None, who)
                 case "unassign":
-                    await changing.unassign(editor, one, some[0], who)
+                    await changing.unassign(editor, one, some[0], None, who)
                 case "rename":
                     await changing.rename(editor, one, name, None, who)
                 case "merge":
-                    self.merges.append((one, await merging.merge(editor, one, other, who)))
+                    self.merges.append((one, await merging.merge(editor, one, other, None, who)))
                 case "unmerge":
-                    await merging.unmerge(editor, *rng.choice(self.merges or [(one, 1)]), who)
+                    await merging.unmerge(editor, *rng.choice(self.merges or [(one, 1)]), None, who)
                 case "same" | "different":
                     await matching.of_tracklets(editor, "g", some[0], some[1], deed, who)
                 case "no longer":
@@ -176,7 +176,7 @@ async def test_merges_of_the_same_two_at_once_end_with_one_of_them(world: World)
     async def merge(turn: int) -> str:
         pair = (one, other) if turn % 2 else (other, one)
         try:
-            await merging.merge(world.editors[turn // 2 % 2], *pair, f"person {turn}")
+            await merging.merge(world.editors[turn // 2 % 2], *pair, None, f"person {turn}")
         except ServiceError as refusal:
             return refusal.code
         return "merged"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.service.searching.brute_force import get, grouped, ranking
-from tests.support import frame_files, pictures
+from tests.support import RunningService, frame_files, pictures
 
 
 def test_one_positive_example_is_the_search_by_it(client: httpx.Client, stored: list[dict]) -> None:
@@ -100,6 +100,33 @@ def test_a_batch_has_a_size(client: httpx.Client, stored: list[dict]) -> None:
     for queries in ([one] * 101, [], {}, [1]):
         answer = client.post("/search/batch", json={"queries": queries})
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+
+
+def test_the_bound_of_a_batch_follows_the_queries_that_it_may_have(client: httpx.Client, stored: list[dict]) -> None:
+    one = {"query_id": stored[0]["id"], "k": 1, "identity": [f"person {number:093d}" for number in range(100)]}
+    answer = client.post("/search/batch", json={"queries": [one] * 100})
+    assert len(answer.request.content) > 1_000_000
+    assert [item["problem"] for item in answer.json()["items"]] == [None] * 100
+    answer = client.post("/search/batch", json={"queries": [one | {"labels": {"a": "x" * 8000}}] * 100})
+    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+    assert answer.json()["detail"] == (
+        "The JSON body is larger than 1638400 bytes. That goes by TFCLIP_MAX_BATCH_QUERIES, which is 100. "
+        "Send several batches, or shorter filters."
+    )
+
+
+def test_the_largest_batch_that_the_setting_allows_can_be_sent(
+    running_service: RunningService,
+    client: httpx.Client,
+    stored: list[dict],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    most = running_service.service.settings.model_copy(update={"max_batch_queries": 1000})
+    monkeypatch.setattr(running_service.service, "settings", most)
+    one = {"query_id": stored[0]["id"], "k": 1, "gallery": "default"}
+    answer = client.post("/search/batch", json={"queries": [one] * 1000})
+    assert (answer.status_code, len(answer.json()["items"])) == (200, 1000)
+    assert len(answer.request.content) > 64 * 1024
 
 
 def test_a_comparison_gives_the_score_of_the_search(client: httpx.Client, stored: list[dict]) -> None:

@@ -99,9 +99,9 @@ def test_a_cursor_ends_with_its_generation(client: httpx.Client, stored: list[di
     cursor = get(client, query_id=stored[0]["id"], k=3)["next_cursor"]
     generation = get(client, query_id=stored[0]["id"])["generation"]
     raw = continuing.base64.b64decode(cursor, altchars=b"-_")[: -continuing._CHECK_BYTES]
-    score, identifier, rank, its_generation, mark = continuing._LAYOUT.unpack(raw)
+    score, identifier, rank, best, its_generation, mark = continuing._LAYOUT.unpack(raw)
     assert (rank, its_generation) == (3, generation)
-    earlier = continuing.encode(continuing.Hit(uuid.UUID(bytes=identifier), score), rank, generation - 1, mark)
+    earlier = continuing.encode(continuing.Hit(uuid.UUID(bytes=identifier), score), rank, best, generation - 1, mark)
     answer = client.get("/search", params={"query_id": stored[0]["id"], "cursor": earlier})
     assert (answer.status_code, answer.json()["code"]) == (409, "cursor_expired")
     assert "generation" in answer.json()["detail"]
