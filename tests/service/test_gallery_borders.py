@@ -85,12 +85,14 @@ def test_every_read_of_one_gallery_shows_nothing_of_another(
                 for one in operation.get("parameters", [])
                 if one["in"] == "query" and (one.get("required") or one["name"] == "gallery")
             }
-            address = re.sub(r"\{(\w+)\}", lambda found: values[found[1]], path)
+            named = values | ({"name": here.camera} if path.startswith("/cameras/") else {})
+            address = re.sub(r"\{(\w+)\}", lambda found, named=named: named[found[1]], path)
             answer = client.get(address, params=given)
             assert answer.status_code == 200, f"{address}: {answer.text}"
             assert shown(answer, other) == [], address
             walked.append(path)
     assert {"/search", "/tracklets", "/cameras", "/jobs", "/galleries/{name}", "/admin/integrity"} <= set(walked)
+    assert {"/cameras/{gallery}/{name}", "/tracklets/{tracklet_id}/history"} <= set(walked)
 
 
 def test_an_id_of_another_gallery_is_of_no_use(running_service: RunningService, places: tuple[Place, Place]) -> None:
