@@ -160,7 +160,10 @@ def name_unknown(client: "TfclipClient", gallery: str | None, names: Sequence[st
     known = {camera.name for camera in client.list_cameras(gallery)} if names else set()
     unknown = ", ".join(repr(name) for name in dict.fromkeys(names) if name not in known)
     if unknown:
-        typer.echo(f"gallery {gallery or DEFAULT_GALLERY} has no camera {unknown}; see `tfclip cameras list`", err=True)
+        gallery = gallery or DEFAULT_GALLERY
+        typer.echo(
+            f"gallery {gallery} has no camera {unknown}; see `tfclip cameras list --gallery {gallery}`", err=True
+        )
 
 
 def _position(camera: "Camera") -> str | None:

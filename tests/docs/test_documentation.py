@@ -116,7 +116,7 @@ def test_every_command_named_in_prose_exists(page: Path) -> None:
             assert rest[0] in command.commands, words
             command = command.commands[rest.pop(0)]
         options = {option for parameter in command.params for option in parameter.opts}
-        assert set(re.findall(r"--[a-z-]+", " ".join(rest))) <= options | {"--help"}, words
+        assert set(re.findall(r"--[a-z0-9-]+", " ".join(rest))) <= options | {"--help"}, words
 
 
 @every_page

@@ -93,6 +93,7 @@ def test_every_read_of_one_gallery_shows_nothing_of_another(
             assert shown(answer, other) == [], address
             walked.append(path)
     assert {"/search", "/tracklets", "/cameras", "/jobs", "/galleries/{name}", "/admin/integrity"} <= set(walked)
+    assert {"/cameras/{gallery}/{name}", "/tracklets/{tracklet_id}/history"} <= set(walked)
 
 
 def test_an_id_of_another_gallery_is_of_no_use(running_service: RunningService, places: tuple[Place, Place]) -> None:

@@ -42,6 +42,6 @@ def test_cameras_that_the_gallery_does_not_have_are_named_beside_the_answer(
     search = ("search", ids[0], *GALLERY)
     misspelt = tfclip(running_service, *search, "--camera", "C1", "--exclude-camera", "c0", "--json")
     assert misspelt.exit_code == 0
-    assert misspelt.stderr == "gallery asked has no camera 'C1'; see `tfclip cameras list`\n"
+    assert misspelt.stderr == "gallery asked has no camera 'C1'; see `tfclip cameras list --gallery asked`\n"
     assert '"results": []' in misspelt.stdout
     assert tfclip(running_service, *search, "--camera", "c1", "--json").stderr == ""

@@ -179,3 +179,20 @@ def test_a_purity_goes_to_the_descriptor_of_the_model_that_gave_it_where_that_is
     assert purities("tracklets", "id") == [0.5, 0.5, None, None, None, None]
     migrate.upgrade(database_url)
     migrate.check(database_url)
+
+
+def test_the_way_back_forgets_decisions_in_histories_and_nothing_else(database_url: str) -> None:
+    migrate.upgrade(database_url)
+    with psycopg.connect(conninfo(database_url)) as connection:
+        connection.execute("INSERT INTO galleries (name) VALUES ('a')")
+        add = (
+            "INSERT INTO identity_events (gallery_id, identity_id, kind, done_by)"
+            " SELECT id, %s, %s, 'somebody' FROM galleries"
+        )
+        for identity, kind in ((uuid.uuid4(), "created"), (uuid.uuid4(), "rejected"), (None, "withdrawn")):
+            connection.execute(add, (identity, kind))
+    migrate.downgrade(database_url, "0012")
+    with psycopg.connect(conninfo(database_url)) as connection:
+        assert connection.execute("SELECT kind FROM identity_events").fetchall() == [("created",)]
+        with pytest.raises(psycopg.errors.NotNullViolation):
+            connection.execute(add, (None, "created"))
