@@ -1,13 +1,18 @@
 """The OpenAPI document is whole, true to itself, and the one that is committed."""
 
+import ast
 import json
 import re
+from collections.abc import Iterator
 
+import httpx
 import jsonschema_rs
 import pytest
 
 from service.api.examples import EXAMPLES
+from service.api.problems import codes_of, every_error
 from service.openapi import document
+from tests.contract.outsider import assert_declared
 from tests.docs.pages import ROOT
 
 DESCRIPTION = json.loads(document())
@@ -111,3 +116,52 @@ def test_every_json_body_has_an_example_that_keeps_to_it(name: str) -> None:
 
 def test_an_example_that_does_not_keep_to_its_schema_is_noticed() -> None:
     assert faults(SCHEMAS["Problem"], EXAMPLES["Problem"] | {"errors": [{"location": 1}]})
+
+
+@every_operation
+def test_every_error_says_its_codes_with_an_example_of_each(name: str) -> None:
+    _, _, operation = OPERATIONS[name]
+    for status, response in operation["responses"].items():
+        # What is not ready says so in a document of its own.
+        if int(status) < 400 or (name, status) == ("readyz", "503"):
+            continue
+        codes = codes_of(response)
+        assert codes, status
+        assert set(response["content"]["application/problem+json"]["examples"]) == set(codes)
+        for code in codes:
+            assert DESCRIPTION["components"]["examples"][code]["value"]["status"] == int(status)
+
+
+def test_every_error_is_one_that_some_operation_names() -> None:
+    examples = DESCRIPTION["components"]["examples"]
+    assert set(examples) == {error.code for error in every_error()}
+    for code, example in examples.items():
+        assert example["value"]["code"] == code
+        assert faults(SCHEMAS["Problem"], example["value"]) == []
+
+
+def sayings() -> Iterator[re.Pattern[str]]:
+    """What the service's texts can come to, of every text in it that says something."""
+    for file in (ROOT / "service").rglob("*.py"):
+        if "examples" in file.parts or file.name == "errors.py":
+            continue
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
+                yield re.compile(re.escape(node.value))
+            elif isinstance(node, ast.JoinedStr):
+                parts = [part.value if isinstance(part, ast.Constant) else None for part in node.values]
+                if sum(len(part) for part in parts if part is not None) > 15:
+                    yield re.compile("".join(".*" if part is None else re.escape(part) for part in parts))
+
+
+def test_what_examples_of_errors_say_is_what_the_service_says() -> None:
+    said = list(sayings())
+    for code, example in DESCRIPTION["components"]["examples"].items():
+        detail = example["value"]["detail"]
+        assert any(saying.fullmatch(detail) for saying in said), f"{code}: {detail}"
+
+
+def test_a_code_that_an_operation_does_not_name_is_noticed() -> None:
+    assert_declared(httpx.Request("GET", "http://x/search?query_id=1"), 409, "cursor_expired")
+    with pytest.raises(AssertionError, match="GET /search does not name 409 gallery_exists"):
+        assert_declared(httpx.Request("GET", "http://x/search?query_id=1"), 409, "gallery_exists")
