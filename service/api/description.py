@@ -10,6 +10,8 @@ from pydantic import BaseModel
 
 from service.api.examples import EXAMPLES
 from service.api.examples.errors import example_of
+from service.api.examples.requests import BODIES, CAMERA, PAGE_PARAMETERS, PATH_PARAMETERS
+from service.api.examples.searches import TABLE
 from service.api.problems import Problem, codes_of, every_error, with_problems
 from service.api.schemas import TrackletMetadata
 
@@ -63,6 +65,8 @@ def complete(document: Document) -> Document:
         name: {"schema": {"type": kind}, "description": said} for name, (kind, said) in _HEADERS.items()
     }
     for path, method, operation in _operations(document):
+        _add_to_parameters(path, operation)
+        _add_to_bodies(operation)
         _add_errors(method, operation)
         _add_headers(method, operation)
         _add_links(document, path, operation)
@@ -86,6 +90,28 @@ def _example(name: str, schema: Document, schemas: Document) -> Document | None:
     item = reference.rpartition("/")[2]
     example = next(iter(schemas[item].get("examples", [])), None) or _example(item, schemas[item], schemas)
     return None if example is None else {"items": [example], "next_cursor": None}
+
+
+def _add_to_parameters(path: str, operation: Document) -> None:
+    for parameter in operation.get("parameters", ()):
+        name = parameter["name"]
+        if parameter["in"] == "path":
+            said, example = PATH_PARAMETERS[name]
+            parameter.setdefault("description", said)
+            parameter.setdefault(
+                "example", CAMERA if (path, name) == ("/cameras/{gallery}/{name}", "name") else example
+            )
+        elif name in PAGE_PARAMETERS:
+            parameter.setdefault("description", PAGE_PARAMETERS[name])
+
+
+def _add_to_bodies(operation: Document) -> None:
+    for kind, content in operation.get("requestBody", {}).get("content", {}).items():
+        if kind in ("multipart/form-data", "application/x-tar"):
+            content["examples"] = {"example": BODIES[operation["operationId"]]}
+    for response in operation["responses"].values():
+        if "text/csv" in response.get("content", {}):
+            response["content"]["text/csv"]["example"] = TABLE
 
 
 def _add_errors(method: str, operation: Document) -> None:

@@ -1,16 +1,20 @@
 """The OpenAPI document is whole, true to itself, and the one that is committed."""
 
 import ast
+import csv
 import json
 import re
 from collections.abc import Iterator
+from io import StringIO
 
 import httpx
 import jsonschema_rs
 import pytest
 
+from service.api.batch_schemas import ManifestLine
 from service.api.examples import EXAMPLES
 from service.api.problems import codes_of, every_error
+from service.export import csv_rows
 from service.openapi import document
 from tests.contract.outsider import assert_declared
 from tests.docs.pages import ROOT
@@ -43,6 +47,37 @@ def test_every_operation_says_the_errors_that_any_may_answer(name: str) -> None:
     assert expected <= set(operation["responses"])
     if any(parameter["in"] in ("path", "query") for parameter in operation.get("parameters", [])):
         assert "422" in operation["responses"]
+
+
+@every_operation
+def test_every_parameter_is_described_and_one_of_a_path_has_an_example(name: str) -> None:
+    _, _, operation = OPERATIONS[name]
+    for parameter in operation.get("parameters", []):
+        assert parameter["description"], parameter["name"]
+        if parameter["in"] == "path":
+            assert faults(parameter["schema"], parameter["example"]) == [], parameter["name"]
+
+
+def test_bodies_and_answers_that_are_no_json_have_examples() -> None:
+    shown = {}
+    for name, (_, _, operation) in OPERATIONS.items():
+        for kind, content in operation.get("requestBody", {}).get("content", {}).items():
+            if kind in ("multipart/form-data", "application/x-tar"):
+                (example,) = content["examples"].values()
+                assert faults(content["schema"], example["value"]) == [], name
+                shown[name] = example
+        for response in operation["responses"].values():
+            if (table := response.get("content", {}).get("text/csv")) is not None:
+                head, row = csv.reader(StringIO(table["example"]))
+                assert (tuple(head), len(row)) == (csv_rows.COLUMNS, len(head))
+                shown[f"{name} csv"] = table
+    assert len(shown) == 8
+    # What is JSON within is right, too.
+    metadata = json.loads(shown["createTracklet"]["value"]["metadata"])
+    assert faults(SCHEMAS["TrackletMetadata"], metadata) == []
+    (line,) = re.findall("`({.*})`", shown["createTracklets"]["description"])
+    named = ManifestLine.model_validate_json(line).frames
+    assert shown["createTracklets"]["value"].split() == ["manifest.jsonl", *named]
 
 
 @every_operation

@@ -6,17 +6,17 @@ from service import errors
 from service.api.examples.common import (
     GENERATION,
     IDENTITY_ID,
+    JOB_ID,
+    MATCH_ID,
     MERGE_EVENT,
     MERGED_ID,
     MODEL_ID,
-    OTHER_ID,
     STRANGER_ID,
     TRACKLET_ID,
 )
 from service.errors import ServiceError
 
 _REQUEST_ID = "ae1a884edbbe4e398a908e3021d9210e"
-_JOB_ID = "9c1f4a52-4c55-4f0e-8d1b-6f0a2d3b7e10"
 _FIELD = {"location": "k", "message": "Input should be less than or equal to 1000"}
 
 # Where each may occur, and what is said there.
@@ -84,11 +84,11 @@ _SAID: dict[type[ServiceError], tuple[str, str]] = {
     errors.IdentityConflict: (
         f"/identities/{IDENTITY_ID}/tracklets",
         f"Tracklets {STRANGER_ID} and {TRACKLET_ID} were said to be of different people, by gate 2. Take that back "
-        f"first: DELETE /matches/{OTHER_ID}.",
+        f"first: DELETE /matches/{MATCH_ID}.",
     ),
     errors.IdentityMerged: (
         f"/identities/{MERGED_ID}",
-        f"Identity {MERGED_ID} (Anne) was merged into {IDENTITY_ID}: change that one, or "
+        f"Identity {MERGED_ID} (unnamed-1b9d7c52) was merged into {IDENTITY_ID}: change that one, or "
         f"POST /identities/{IDENTITY_ID}/unmerge first.",
     ),
     errors.MergeUndone: (
@@ -128,9 +128,9 @@ _SAID: dict[type[ServiceError], tuple[str, str]] = {
         "This key may send 600 requests a minute. Wait 1 s, or ask an administrator for more (`requests_per_minute` of "
         "the key).",
     ),
-    errors.JobFinished: (f"/jobs/{_JOB_ID}", f"Job {_JOB_ID} has succeeded already."),
+    errors.JobFinished: (f"/jobs/{JOB_ID}", f"Job {JOB_ID} has succeeded already."),
     errors.JobIrrevocable: (
-        f"/jobs/{_JOB_ID}",
+        f"/jobs/{JOB_ID}",
         "The gallery is gone for everybody already; what is left of it is being removed.",
     ),
     errors.GenerationServing: (
