@@ -19,7 +19,7 @@ router = APIRouter(prefix="/admin", tags=["admin"], route_class=CreatingRoute)
     "/reindex",
     operation_id="reindex",
     status_code=202,
-    responses=problems(401, 403, 404, 409, 413, 415, 422, 503),
+    responses=problems(401, 403, 404, 413, 415, 422, 503),
     openapi_extra=json_body(ReindexRequest, required=False),
 )
 async def start_reindex(request: Request, response: Response, caller: AdminKey, service: ServiceDep) -> JobAnswer:

@@ -11,7 +11,7 @@ from service.api.creating import CreatingRoute, acts_early, claim_early
 from service.api.dependencies import ServiceDep, WriteKey, owner_of, single_valued
 from service.api.manifest import read_manifest
 from service.api.problems import Problem, problem_document, problems
-from service.errors import ServiceError, UnsupportedMediaType
+from service.errors import GalleryDeleting, InvalidArchive, ServiceError, Unavailable, UnsupportedMediaType
 from service.ingest.batches import Batch
 from service.ingest.tar_reading import TarReader
 
@@ -38,7 +38,7 @@ _BODY = {
 @router.post(
     "/batch",
     operation_id="createTracklets",
-    responses=problems(400, 401, 403, 409, 413, 415, 422, 503),
+    responses=problems(400, 401, 403, 413, 415, 422, 503, InvalidArchive, GalleryDeleting, Unavailable),
     openapi_extra=_BODY,
 )
 @acts_early

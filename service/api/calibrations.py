@@ -18,7 +18,7 @@ from service.api.dependencies import AdminKey, ReadKey, ServiceDep, single_value
 from service.api.json_body import json_body, read_json
 from service.api.problems import problems
 from service.calibration.job import CALIBRATE
-from service.errors import ModelConflict, NotFound
+from service.errors import IndexNotReady, ModelConflict, NotFound
 from service.store import calibrations as store
 from service.store import galleries as gallery_store
 
@@ -29,7 +29,7 @@ router = APIRouter(tags=["calibration"], dependencies=[Depends(single_valued)], 
     "/admin/calibrations",
     operation_id="calibrate",
     status_code=202,
-    responses=problems(401, 403, 404, 409, 413, 415, 422, 503),
+    responses=problems(401, 403, 404, 413, 415, 422, 503, ModelConflict),
     openapi_extra=json_body(CalibrationRequest, required=False),
 )
 async def start_calibration(request: Request, response: Response, caller: AdminKey, service: ServiceDep) -> JobAnswer:
@@ -56,7 +56,9 @@ async def start_calibration(request: Request, response: Response, caller: AdminK
     return JobAnswer.of(job)
 
 
-@router.get("/calibrations", operation_id="listCalibrations", responses=problems(401, 403, 404, 422, 503))
+@router.get(
+    "/calibrations", operation_id="listCalibrations", responses=problems(401, 403, 404, 422, 503, IndexNotReady)
+)
 async def list_calibrations(
     parameters: Annotated[CalibrationListParameters, Query()], caller: ReadKey, service: ServiceDep
 ) -> CalibrationPage:
@@ -79,7 +81,7 @@ async def list_calibrations(
 @router.get(
     "/calibrations/{calibration_id}",
     operation_id="getCalibration",
-    responses=problems(401, 403, 404, 422, 503),
+    responses=problems(401, 403, 404, 422, 503, IndexNotReady),
 )
 async def get_calibration(calibration_id: uuid.UUID, caller: ReadKey, service: ServiceDep) -> CalibrationAnswer:
     """Read one calibration, such as the one that an answer names; `stale` is as of now."""

@@ -14,7 +14,7 @@ from service.api.json_body import json_body, read_json
 from service.api.problems import problems
 from service.api.schemas import ListParameters
 from service.api.values import GALLERY_PATTERN, Name, StoredName
-from service.errors import CameraInUse, NotFound
+from service.errors import CameraInUse, GalleryDeleting, NotFound
 from service.store import cameras as store
 from service.store import galleries as gallery_store
 
@@ -76,7 +76,7 @@ async def get_camera(
     responses={
         200: TAGGED,
         201: TAGGED | {"model": CameraAnswer, "description": "The camera is new"},
-        **problems(401, 403, 404, 409, 412, 413, 415, 422, 503),
+        **problems(401, 403, 404, 412, 413, 415, 422, 503, GalleryDeleting),
     },
     openapi_extra=json_body(CameraFields),
 )
@@ -116,7 +116,7 @@ async def put_camera(
     "/{gallery}/{name:name}",
     operation_id="deleteCamera",
     status_code=204,
-    responses=problems(401, 403, 404, 409, 412, 422, 503),
+    responses=problems(401, 403, 404, 412, 422, 503, CameraInUse, GalleryDeleting),
 )
 async def delete_camera(
     gallery: Gallery,

@@ -11,7 +11,7 @@ from service.api.dependencies import ReadKey, ServiceDep
 from service.api.problems import problems
 from service.api.query import query_options, read_query
 from service.api.values import GalleryName, Schema
-from service.errors import FieldError, InvalidRequest, NotFound
+from service.errors import FieldError, InvalidRequest, NotFound, Unavailable
 from service.runtime import Service
 from service.store.changes import ChangeKind, RecordedChange
 from service.store.galleries import Gallery
@@ -51,7 +51,7 @@ class ChangePage(BaseModel):
 @router.get(
     "",
     operation_id="listChanges",
-    responses=problems(401, 403, 404, 422, 503),
+    responses=problems(401, 403, 404, 422, 503, Unavailable),
     openapi_extra=query_options(ChangeParameters),
 )
 async def list_changes(request: Request, caller: ReadKey, service: ServiceDep) -> ChangePage:

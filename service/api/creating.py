@@ -18,8 +18,8 @@ from starlette.types import Message
 
 from service import creation
 from service.api.fingerprint import Fingerprint
-from service.api.problems import problems
-from service.errors import FieldError, InvalidRequest, ServiceError
+from service.api.problems import with_problems
+from service.errors import FieldError, IdempotencyInProgress, IdempotencyKeyReused, InvalidRequest, ServiceError
 from service.idempotency import another_request
 from service.runtime import Service
 from service.store.idempotency import Answer, Claim, Name, Taken
@@ -53,7 +53,9 @@ class CreatingRoute(APIRoute):
             endpoint = _claiming(endpoint)
             extra = dict(options.get("openapi_extra") or {})
             options["openapi_extra"] = extra | {"parameters": [*extra.get("parameters", []), _HEADER]}
-            options["responses"] = problems(409, 422) | (options.get("responses") or {})
+            options["responses"] = with_problems(
+                options.get("responses") or {}, IdempotencyInProgress, IdempotencyKeyReused
+            )
         super().__init__(path, endpoint, **options)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

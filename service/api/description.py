@@ -9,13 +9,17 @@ from typing import Any
 from pydantic import BaseModel
 
 from service.api.examples import EXAMPLES
-from service.api.problems import Problem, problems
+from service.api.examples.errors import example_of
+from service.api.examples.requests import BODIES, CAMERA, PAGE_PARAMETERS, PATH_PARAMETERS
+from service.api.examples.searches import TABLE
+from service.api.problems import Problem, codes_of, every_error, with_problems
 from service.api.schemas import TrackletMetadata
 
 Document = dict[str, Any]
 
 _ANYWHERE = (414, 500)
 _WITH_KEY = (429,)
+_WRITING = (507,)
 _JOB_LINKS = {"getJob": {"job_id": "$response.body#/id"}, "cancelJob": {"job_id": "$response.body#/id"}}
 # What is created may be a parameter of other operations than those below its own address.
 _MORE_LINKS = {
@@ -33,7 +37,6 @@ _MORE_LINKS = {
 _ID_AT = {"decideMatch": "$response.body#/items/0/id"}
 # What no endpoint names to FastAPI.
 _UNNAMED: tuple[type[BaseModel], ...] = (Problem, TrackletMetadata)
-_PROBLEM_TYPE = "application/problem+json"
 
 _HEADERS = {
     "X-Request-ID": ("string", "Names the request in the service's log."),
@@ -62,9 +65,12 @@ def complete(document: Document) -> Document:
         name: {"schema": {"type": kind}, "description": said} for name, (kind, said) in _HEADERS.items()
     }
     for path, method, operation in _operations(document):
-        _add_errors(operation)
+        _add_to_parameters(path, operation)
+        _add_to_bodies(operation)
+        _add_errors(method, operation)
         _add_headers(method, operation)
         _add_links(document, path, operation)
+    document["components"]["examples"] = _examples_of_errors(document)
     return document
 
 
@@ -86,12 +92,49 @@ def _example(name: str, schema: Document, schemas: Document) -> Document | None:
     return None if example is None else {"items": [example], "next_cursor": None}
 
 
-def _add_errors(operation: Document) -> None:
-    statuses = _ANYWHERE + (_WITH_KEY if operation.get("security") else ())
-    responses = operation["responses"]
-    for status, response in problems(*statuses).items():
-        responses.setdefault(str(status), response)
-    operation["responses"] = {status: responses[status] for status in sorted(responses)}
+def _add_to_parameters(path: str, operation: Document) -> None:
+    for parameter in operation.get("parameters", ()):
+        name = parameter["name"]
+        if parameter["in"] == "path":
+            said, example = PATH_PARAMETERS[name]
+            parameter.setdefault("description", said)
+            parameter.setdefault(
+                "example", CAMERA if (path, name) == ("/cameras/{gallery}/{name}", "name") else example
+            )
+        elif name in PAGE_PARAMETERS:
+            parameter.setdefault("description", PAGE_PARAMETERS[name])
+
+
+def _add_to_bodies(operation: Document) -> None:
+    for kind, content in operation.get("requestBody", {}).get("content", {}).items():
+        if kind in ("multipart/form-data", "application/x-tar"):
+            content["examples"] = {"example": BODIES[operation["operationId"]]}
+    for response in operation["responses"].values():
+        if "text/csv" in response.get("content", {}):
+            response["content"]["text/csv"]["example"] = TABLE
+
+
+def _add_errors(method: str, operation: Document) -> None:
+    statuses: tuple[int, ...] = _ANYWHERE
+    if operation.get("security"):
+        statuses += _WITH_KEY + (() if method == "get" else _WRITING)
+    responses = with_problems(operation["responses"], *statuses)
+    operation["responses"] = {str(status): responses[status] for status in sorted(responses, key=str)}
+
+
+def _examples_of_errors(document: Document) -> Document:
+    """One example of each error that an operation says it may answer."""
+    said = {
+        code
+        for _, _, operation in _operations(document)
+        for response in operation["responses"].values()
+        for code in codes_of(response)
+    }
+    return {
+        error.code: {"summary": error.title, "value": example_of(error)}
+        for error in every_error()
+        if error.code in said
+    }
 
 
 def _add_headers(method: str, operation: Document) -> None:

@@ -9,11 +9,16 @@ from fastapi.responses import JSONResponse, Response
 from service.api.dependencies import ReadKey, ServiceDep, single_valued
 from service.api.evidence_schemas import AttentionMap, AttentionParameters, Evidence, EvidenceParameters, Purity
 from service.api.problems import problems
+from service.errors import FramesUnreadable, IndexNotReady, ModelConflict, NoFrames, QueueFull, Unavailable
 
 router = APIRouter(prefix="/tracklets", tags=["evidence"], dependencies=[Depends(single_valued)])
 
+_PROBLEMS = problems(
+    401, 403, 404, 422, 503, NoFrames, FramesUnreadable, ModelConflict, Unavailable, QueueFull, IndexNotReady
+)
 
-@router.get("/{tracklet_id}/evidence", operation_id="getEvidence", responses=problems(401, 403, 404, 409, 422, 503))
+
+@router.get("/{tracklet_id}/evidence", operation_id="getEvidence", responses=_PROBLEMS)
 async def get_evidence(
     tracklet_id: uuid.UUID, parameters: Annotated[EvidenceParameters, Query()], caller: ReadKey, service: ServiceDep
 ) -> Evidence:
@@ -23,7 +28,7 @@ async def get_evidence(
     return Evidence.of(tracklet_id, parameters.against, found)
 
 
-@router.get("/{tracklet_id}/purity", operation_id="getPurity", responses=problems(401, 403, 404, 409, 422, 503))
+@router.get("/{tracklet_id}/purity", operation_id="getPurity", responses=_PROBLEMS)
 async def get_purity(tracklet_id: uuid.UUID, caller: ReadKey, service: ServiceDep) -> Purity:
     """Look for an identity switch inside a tracklet, under the model that serves its gallery. Nothing is stored."""
     async with service.admission:
@@ -37,7 +42,7 @@ async def get_purity(tracklet_id: uuid.UUID, caller: ReadKey, service: ServiceDe
     response_class=Response,
     responses={
         200: {"model": AttentionMap, "content": {"image/png": {}}, "description": "The frame, the redder the more"},
-        **problems(401, 403, 404, 409, 422, 503),
+        **_PROBLEMS,
     },
 )
 async def get_attention(

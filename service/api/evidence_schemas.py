@@ -24,7 +24,9 @@ class EvidenceParameters(Schema):
 class AttentionParameters(Schema):
     """How to show attention."""
 
-    format: Literal["png", "json"] = "png"
+    format: Literal["png", "json"] = Field(
+        default="png", description="`png`: the frame with the weights over it; `json`: the weights."
+    )
 
 
 class FramePair(BaseModel):

@@ -43,7 +43,7 @@ _MATRIX_BYTES = 4 * 1024 * 1024
     "",
     operation_id="createGallery",
     status_code=201,
-    responses={201: TAGGED, **problems(401, 403, 409, 413, 415, 422, 503)},
+    responses={201: TAGGED, **problems(401, 403, 413, 415, 422, 503, GalleryExists, GalleryDeleting)},
     openapi_extra=json_body(NewGallery),
 )
 async def create_gallery(request: Request, response: Response, caller: AdminKey, service: ServiceDep) -> GalleryAnswer:
@@ -157,7 +157,7 @@ async def get_transits(name: Name, response: Response, caller: ReadKey, service:
 @router.put(
     "/{name}/transits",
     operation_id="putTransits",
-    responses={200: TAGGED, **problems(401, 403, 404, 409, 412, 413, 415, 422, 503)},
+    responses={200: TAGGED, **problems(401, 403, 404, 412, 413, 415, 422, 503, GalleryDeleting)},
     openapi_extra=json_body(Transits),
 )
 async def put_transits(

@@ -60,7 +60,7 @@ async def activate_generation(
     "/{generation_id}",
     operation_id="purgeGeneration",
     status_code=202,
-    responses=problems(401, 403, 404, 409, 422, 503),
+    responses=problems(401, 403, 404, 422, 503, GenerationServing),
 )
 async def purge_generation(
     generation_id: GenerationId, response: Response, caller: AdminKey, service: ServiceDep

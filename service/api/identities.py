@@ -30,7 +30,16 @@ from service.api.json_body import json_body, read_json
 from service.api.problems import problems
 from service.api.proposal_schemas import ProposalParameters, ProposalsAnswer
 from service.api.values import PageParameters
-from service.errors import NotFound
+from service.errors import (
+    GalleryDeleting,
+    IdentityConflict,
+    IdentityExists,
+    IdentityMerged,
+    IndexNotReady,
+    MergeUndone,
+    NotFound,
+    TooManyTracklets,
+)
 from service.gallery.filters import Filters
 from service.identities import changing, merging
 from service.identities.portrait import most_typical
@@ -44,12 +53,17 @@ router = APIRouter(
     prefix="/identities", tags=["identities"], dependencies=[Depends(single_valued)], route_class=CreatingRoute
 )
 
+_CHANGING = (401, 403, 404, 412, 422, 503, IdentityMerged, GalleryDeleting)
+
 
 @router.post(
     "",
     operation_id="createIdentity",
     status_code=201,
-    responses={201: TAGGED, **problems(401, 403, 404, 409, 413, 415, 422, 503)},
+    responses={
+        201: TAGGED,
+        **problems(401, 403, 404, 413, 415, 422, 503, IdentityExists, IdentityConflict, GalleryDeleting),
+    },
     openapi_extra=json_body(NewIdentity),
 )
 async def create_identity(request: Request, response: Response, caller: WriteKey, service: ServiceDep) -> Identity:
@@ -78,7 +92,11 @@ async def list_identities(
     )
 
 
-@router.get("/proposals", operation_id="proposeIdentities", responses=problems(401, 403, 404, 422, 503))
+@router.get(
+    "/proposals",
+    operation_id="proposeIdentities",
+    responses=problems(401, 403, 404, 422, 503, TooManyTracklets, IndexNotReady),
+)
 async def propose_identities(
     parameters: Annotated[ProposalParameters, Query()], caller: ReadKey, service: ServiceDep
 ) -> ProposalsAnswer:
@@ -92,7 +110,11 @@ async def propose_identities(
     return ProposalsAnswer.of(proposed, parameters.gallery, parameters.threshold)
 
 
-@router.get("/{identity_id}", operation_id="getIdentity", responses={200: TAGGED, **problems(401, 403, 404, 422, 503)})
+@router.get(
+    "/{identity_id}",
+    operation_id="getIdentity",
+    responses={200: TAGGED, **problems(401, 403, 404, 422, 503, IndexNotReady)},
+)
 async def get_identity(
     identity_id: uuid.UUID, response: Response, caller: ReadKey, service: ServiceDep
 ) -> IdentityDetails:
@@ -115,7 +137,7 @@ async def get_identity(
 @router.patch(
     "/{identity_id}",
     operation_id="renameIdentity",
-    responses={200: TAGGED, **problems(401, 403, 404, 409, 412, 413, 415, 422, 503)},
+    responses={200: TAGGED, **problems(*_CHANGING, 413, 415, IdentityExists)},
     openapi_extra=json_body(IdentityChange),
 )
 async def rename_identity(
@@ -136,7 +158,7 @@ async def rename_identity(
     "/{identity_id}",
     operation_id="deleteIdentity",
     status_code=204,
-    responses=problems(401, 403, 404, 409, 412, 422, 503),
+    responses=problems(*_CHANGING),
 )
 async def delete_identity(
     identity_id: uuid.UUID, caller: WriteKey, service: ServiceDep, if_match: IfMatch = None
@@ -148,7 +170,7 @@ async def delete_identity(
 @router.post(
     "/{identity_id}/tracklets",
     operation_id="assignTracklets",
-    responses={200: TAGGED, **problems(401, 403, 404, 409, 412, 413, 415, 422, 503)},
+    responses={200: TAGGED, **problems(*_CHANGING, 413, 415, IdentityConflict)},
     openapi_extra=json_body(Assignment),
 )
 async def assign_tracklets(
@@ -170,7 +192,7 @@ async def assign_tracklets(
     "/{identity_id}/tracklets/{tracklet_id}",
     operation_id="unassignTracklet",
     status_code=204,
-    responses=problems(401, 403, 404, 409, 412, 422, 503),
+    responses=problems(*_CHANGING),
 )
 async def unassign_tracklet(
     identity_id: uuid.UUID, tracklet_id: uuid.UUID, caller: WriteKey, service: ServiceDep, if_match: IfMatch = None
@@ -182,7 +204,7 @@ async def unassign_tracklet(
 @router.post(
     "/{identity_id}/merge",
     operation_id="mergeIdentities",
-    responses={200: TAGGED, **problems(401, 403, 404, 409, 412, 413, 415, 422, 503)},
+    responses={200: TAGGED, **problems(*_CHANGING, 413, 415, IdentityConflict)},
     openapi_extra=json_body(Merge),
 )
 async def merge_identities(
@@ -202,7 +224,7 @@ async def merge_identities(
 @router.post(
     "/{identity_id}/unmerge",
     operation_id="unmergeIdentities",
-    responses={200: TAGGED, **problems(401, 403, 404, 409, 412, 413, 415, 422, 503)},
+    responses={200: TAGGED, **problems(*_CHANGING, 413, 415, IdentityConflict, MergeUndone)},
     openapi_extra=json_body(Unmerge),
 )
 async def unmerge_identities(

@@ -12,7 +12,7 @@ from service.api.dependencies import AdminKey, ServiceDep, single_valued
 from service.api.json_body import json_body, read_json
 from service.api.problems import problems
 from service.api.values import GalleryName, Schema
-from service.errors import NotFound
+from service.errors import IndexNotReady, NotFound
 from service.integrity.checks import Depth
 from service.integrity.repair import REPAIR
 from service.integrity.report import Kind
@@ -62,7 +62,7 @@ class IntegrityAnswer(BaseModel):
     took_ms: float
 
 
-@router.get("/integrity", operation_id="checkIntegrity", responses=problems(401, 403, 404, 422, 503))
+@router.get("/integrity", operation_id="checkIntegrity", responses=problems(401, 403, 404, 422, 503, IndexNotReady))
 async def check_integrity(
     parameters: Annotated[IntegrityParameters, Query()], caller: AdminKey, service: ServiceDep
 ) -> IntegrityAnswer:

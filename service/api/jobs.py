@@ -43,7 +43,12 @@ async def get_job(job_id: uuid.UUID, response: Response, caller: ReadKey, servic
     return JobAnswer.of(job)
 
 
-@router.delete("/{job_id}", operation_id="cancelJob", status_code=202, responses=problems(401, 403, 404, 409, 422, 503))
+@router.delete(
+    "/{job_id}",
+    operation_id="cancelJob",
+    status_code=202,
+    responses=problems(401, 403, 404, 422, 503, JobFinished, JobIrrevocable),
+)
 async def cancel_job(job_id: uuid.UUID, response: Response, caller: AdminKey, service: ServiceDep) -> JobAnswer:
     """Ask a job to stop.
 

@@ -42,7 +42,7 @@ class MatchListParameters(PageParameters):
     """Options of a list of decisions."""
 
     gallery: GalleryName = "default"
-    verdict: Verdict | None = None
+    verdict: Verdict | None = Field(default=None, description="Only decisions of this kind.")
 
 
 class Match(BaseModel):

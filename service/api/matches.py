@@ -11,7 +11,7 @@ from service.api.dependencies import ReadKey, ServiceDep, WriteKey, single_value
 from service.api.json_body import json_body, read_json
 from service.api.match_schemas import DecidedMatches, Match, MatchListParameters, MatchPage, NewMatch
 from service.api.problems import problems
-from service.errors import NotFound
+from service.errors import GalleryDeleting, IdentityConflict, IdentityMerged, NotFound
 from service.identities import matching
 from service.store import galleries as gallery_store
 from service.store import matches
@@ -25,7 +25,7 @@ router = APIRouter(
     "",
     operation_id="decideMatch",
     status_code=201,
-    responses=problems(401, 403, 404, 409, 413, 415, 422, 503),
+    responses=problems(401, 403, 404, 413, 415, 422, 503, IdentityConflict, IdentityMerged, GalleryDeleting),
     openapi_extra=json_body(NewMatch),
 )
 async def decide_match(request: Request, response: Response, caller: WriteKey, service: ServiceDep) -> DecidedMatches:
@@ -76,7 +76,12 @@ async def get_match(match_id: uuid.UUID, caller: ReadKey, service: ServiceDep) -
     return Match.of(match)
 
 
-@router.delete("/{match_id}", operation_id="undoMatch", status_code=204, responses=problems(401, 403, 404, 422, 503))
+@router.delete(
+    "/{match_id}",
+    operation_id="undoMatch",
+    status_code=204,
+    responses=problems(401, 403, 404, 422, 503, GalleryDeleting),
+)
 async def undo_match(match_id: uuid.UUID, caller: WriteKey, service: ServiceDep) -> None:
     """Take a decision back. What `same` put together comes apart again, unless somebody moved it since."""
     await matching.undo(service.identities, match_id, caller)

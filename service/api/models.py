@@ -15,7 +15,7 @@ from service.api.problems import problems
 from service.api.query import read_query
 from service.api.values import Name, Schema
 from service.disk import full_disk_told
-from service.errors import NotFound, UnsupportedMediaType
+from service.errors import InvalidWeights, ModelInUse, NotFound, Unavailable, UnsupportedMediaType
 from service.runtime import Service
 from service.store import models as store
 
@@ -41,7 +41,7 @@ _BODY = {
     status_code=201,
     responses={
         200: {"model": RegisteredModelAnswer, "description": "The model is there already"},
-        **problems(401, 403, 404, 413, 415, 422, 503, 507),
+        **problems(401, 403, 404, 413, 415, 422, 503, InvalidWeights, Unavailable),
     },
     openapi_extra=_BODY,
 )
@@ -92,7 +92,7 @@ async def get_model(model_id: ModelId, caller: AdminKey, service: ServiceDep) ->
 
 
 @router.delete(
-    "/{model_id}", operation_id="removeModel", status_code=204, responses=problems(401, 403, 404, 409, 422, 503)
+    "/{model_id}", operation_id="removeModel", status_code=204, responses=problems(401, 403, 404, 422, 503, ModelInUse)
 )
 async def remove_model(model_id: ModelId, caller: AdminKey, service: ServiceDep) -> None:
     """Remove a model that nothing is of, with its weights."""

@@ -1,22 +1,68 @@
 """The one place that turns errors into answers: RFC 9457 `application/problem+json`, the framework's own included."""
 
-from collections.abc import MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.routing import compile_path
 
 from service.api.values import message_of
-from service.errors import FieldError, InvalidMultipart, InvalidRequest, NotFound, ServiceError
+from service.errors import (
+    BodyTooLarge,
+    DatabaseUnavailable,
+    FieldError,
+    Forbidden,
+    IndexNotReady,
+    InsufficientStorage,
+    InvalidFrame,
+    InvalidMultipart,
+    InvalidRequest,
+    ModelConflict,
+    NotFound,
+    PreconditionFailed,
+    QueueFull,
+    RateLimited,
+    ServiceError,
+    TooManyFrames,
+    Unauthorized,
+    Unavailable,
+    UnsupportedMediaType,
+    UriTooLong,
+)
 
+PROBLEM_TYPE = "application/problem+json"
 _INSTANCE_LENGTH = 200
+_GENERAL: dict[int, type[ServiceError]] = {
+    error.status: error
+    for error in (
+        InvalidMultipart,
+        Unauthorized,
+        Forbidden,
+        NotFound,
+        PreconditionFailed,
+        BodyTooLarge,
+        UriTooLong,
+        UnsupportedMediaType,
+        InvalidRequest,
+        RateLimited,
+        ServiceError,
+        DatabaseUnavailable,
+        InsufficientStorage,
+    )
+}
+"""The error that a status stands for by itself. 409 has none: what is in conflict with what?"""
+
+FRAMES = (400, 413, 415, InvalidFrame, TooManyFrames, ModelConflict, Unavailable, QueueFull, IndexNotReady)
+"""Of an endpoint that takes frames and describes them by the gallery's model."""
+
+Answers = dict[int | str, dict[str, Any]]
 
 
 class ProblemField(BaseModel):
@@ -34,20 +80,47 @@ class Problem(BaseModel):
     status: int
     detail: str
     instance: str
-    code: str
+    code: str = Field(description="Stable: one of those that the operation lists for the status.")
     request_id: str | None
     errors: list[ProblemField]
 
 
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The `responses=` of an endpoint that may answer with these statuses."""
-    return {
-        status: {
-            "description": HTTPStatus(status).phrase,
-            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+def problems(*errors: int | type[ServiceError]) -> Answers:
+    """The `responses=` of an endpoint that may answer with these errors; a status stands for its general one."""
+    return with_problems({}, *errors)
+
+
+def with_problems(answers: Mapping[int | str, dict[str, Any]], *errors: int | type[ServiceError]) -> Answers:
+    """An endpoint's answers, and these errors, beside what it answers with the same status."""
+    known = {error.code: error for error in every_error()}
+    answers = dict(answers)
+    for error in (_GENERAL[one] if isinstance(one, int) else one for one in errors):
+        status: int | str = str(error.status) if str(error.status) in answers else error.status
+        codes = sorted({*codes_of(answers.get(status, {})), error.code})
+        answers[status] = {
+            "description": "; ".join(f"`{code}`: {known[code].title}" for code in codes),
+            "content": {
+                PROBLEM_TYPE: {
+                    "schema": {"$ref": "#/components/schemas/Problem", "properties": {"code": {"enum": codes}}},
+                    "examples": {code: {"$ref": f"#/components/examples/{code}"} for code in codes},
+                }
+            },
         }
-        for status in statuses
-    }
+    return answers
+
+
+def codes_of(answer: Mapping[str, Any]) -> list[str]:
+    """The codes of the errors of one status, as `problems` described them."""
+    schema = answer.get("content", {}).get(PROBLEM_TYPE, {}).get("schema", {})
+    codes: list[str] = schema.get("properties", {}).get("code", {}).get("enum", [])
+    return codes
+
+
+def every_error(root: type[ServiceError] = ServiceError) -> Iterator[type[ServiceError]]:
+    """All errors that a request can be answered with."""
+    yield root
+    for error in root.__subclasses__():
+        yield from every_error(error)
 
 
 def field_errors(error: ValidationError | RequestValidationError, prefix: str = "") -> list[FieldError]:
@@ -156,5 +229,5 @@ def _respond(
         problem.model_dump(mode="json"),
         status_code=status,
         headers=answer_headers,
-        media_type="application/problem+json",
+        media_type=PROBLEM_TYPE,
     )

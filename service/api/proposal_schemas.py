@@ -22,8 +22,8 @@ class ProposalParameters(Schema):
     )
     limit: int = Field(default=50, ge=1, le=500, description="Clusters in the answer at most.")
     camera_id: list[Name] = Field(default=[], max_length=100, description="Only these cameras; repeatable.")
-    started_after: Moment | None = None
-    ended_before: Moment | None = None
+    started_after: Moment | None = Field(default=None, description="Only tracklets that started then or later.")
+    ended_before: Moment | None = Field(default=None, description="Only tracklets that ended then or earlier.")
 
 
 class LikelyIdentity(BaseModel):

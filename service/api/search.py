@@ -7,9 +7,10 @@ from fastapi import APIRouter, Request
 from service.api.dependencies import ReadKey, ServiceDep
 from service.api.frames_query import frames_body, read_frames_query
 from service.api.json_body import json_body, read_json
-from service.api.problems import problems
+from service.api.problems import FRAMES, problems
 from service.api.query import query_options, read_query
 from service.api.search_schemas import ExamplesParameters, FramesSearchParameters, Ranking, TrackletSearchParameters
+from service.errors import CursorExpired, IndexNotReady
 
 router = APIRouter(prefix="/search", tags=["search"])
 
@@ -17,7 +18,7 @@ router = APIRouter(prefix="/search", tags=["search"])
 @router.get(
     "",
     operation_id="searchByTracklet",
-    responses=problems(401, 403, 404, 409, 422, 503),
+    responses=problems(401, 403, 404, 422, 503, CursorExpired, IndexNotReady),
     openapi_extra=query_options(TrackletSearchParameters),
 )
 async def search_by_tracklet(request: Request, caller: ReadKey, service: ServiceDep) -> Ranking:
@@ -32,7 +33,7 @@ async def search_by_tracklet(request: Request, caller: ReadKey, service: Service
 @router.post(
     "",
     operation_id="searchByFrames",
-    responses=problems(400, 401, 403, 404, 409, 413, 415, 422, 503, 507),
+    responses=problems(401, 403, 404, 422, 503, CursorExpired, *FRAMES),
     openapi_extra=frames_body(FramesSearchParameters),
 )
 async def search_by_frames(request: Request, caller: ReadKey, service: ServiceDep) -> Ranking:
@@ -51,7 +52,7 @@ async def search_by_frames(request: Request, caller: ReadKey, service: ServiceDe
 @router.post(
     "/examples",
     operation_id="searchByExamples",
-    responses=problems(401, 403, 404, 409, 413, 415, 422, 503),
+    responses=problems(401, 403, 404, 413, 415, 422, 503, CursorExpired, IndexNotReady),
     openapi_extra=json_body(ExamplesParameters),
 )
 async def search_by_examples(request: Request, caller: ReadKey, service: ServiceDep) -> Ranking:

@@ -14,7 +14,7 @@ from service.api.dependencies import ReadKey, ServiceDep
 from service.api.examples.common import OTHER_ID, STRANGER_ID, TRACKLET_ID
 from service.api.frames_query import frames_body, read_frames_query
 from service.api.json_body import json_body, read_json
-from service.api.problems import problems
+from service.api.problems import FRAMES, problems
 from service.api.query import query_options, read_query
 from service.api.search_schemas import (
     ExamplesParameters,
@@ -24,7 +24,7 @@ from service.api.search_schemas import (
     SearchParameters,
     TrackletSearchParameters,
 )
-from service.errors import FieldError, InvalidRequest
+from service.errors import CursorExpired, FieldError, IndexNotReady, InvalidRequest
 from service.export import csv_rows
 from service.gallery.preparing import Prepared
 from service.gallery.ranking import Answer
@@ -77,7 +77,7 @@ class ExamplesExportParameters(FileParameters, ExamplesParameters):
     "/export",
     operation_id="exportSearch",
     response_class=Response,
-    responses={**_FILE, **problems(401, 403, 404, 409, 422, 503)},
+    responses={**_FILE, **problems(401, 403, 404, 422, 503, CursorExpired, IndexNotReady)},
     openapi_extra=query_options(ExportParameters),
 )
 async def export_search(request: Request, caller: ReadKey, service: ServiceDep) -> Response:
@@ -101,7 +101,10 @@ async def export_search(request: Request, caller: ReadKey, service: ServiceDep) 
     "/export",
     operation_id="exportSearchByFrames",
     response_class=Response,
-    responses={**_FILE, **problems(400, 401, 403, 404, 409, 413, 415, 422, 503, 507)},
+    responses={
+        **_FILE,
+        **problems(401, 403, 404, 422, 503, CursorExpired, *FRAMES),
+    },
     openapi_extra=frames_body(FramesExportParameters),
 )
 async def export_search_by_frames(request: Request, caller: ReadKey, service: ServiceDep) -> Response:
@@ -127,7 +130,7 @@ async def export_search_by_frames(request: Request, caller: ReadKey, service: Se
     "/examples/export",
     operation_id="exportSearchByExamples",
     response_class=Response,
-    responses={**_FILE, **problems(401, 403, 404, 409, 413, 415, 422, 503)},
+    responses={**_FILE, **problems(401, 403, 404, 413, 415, 422, 503, CursorExpired, IndexNotReady)},
     openapi_extra=json_body(ExamplesExportParameters),
 )
 async def export_search_by_examples(request: Request, caller: ReadKey, service: ServiceDep) -> Response:

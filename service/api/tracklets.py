@@ -17,10 +17,20 @@ from service.api.identity_schemas import Event, EventPage, TrackletChange
 from service.api.json_body import json_body, read_json
 from service.api.metadata import check_labels, check_metadata, upload_of
 from service.api.multipart import read_form
-from service.api.problems import field_errors, problems
+from service.api.problems import FRAMES, field_errors, problems
 from service.api.schemas import ListParameters, StoredAnswer, Tracklet, TrackletMetadata, TrackletPage
 from service.api.values import PageParameters
-from service.errors import FieldError, InvalidFrame, InvalidRequest, NotFound
+from service.errors import (
+    ExternalIdConflict,
+    FieldError,
+    GalleryDeleting,
+    GalleryMoved,
+    IdentityConflict,
+    InvalidFrame,
+    InvalidRequest,
+    NotFound,
+    QuotaExceeded,
+)
 from service.identities import changing
 from service.identities.changing import TrackletEdit
 from service.runtime import Service
@@ -67,7 +77,7 @@ _UPLOAD_BODY = {
     responses={
         200: TAGGED | {"model": StoredAnswer, "description": "The same tracklet was there already"},
         201: TAGGED,
-        **problems(400, 401, 403, 409, 413, 415, 422, 503, 507),
+        **problems(401, 403, 422, 503, ExternalIdConflict, GalleryDeleting, GalleryMoved, QuotaExceeded, *FRAMES),
     },
     openapi_extra=_UPLOAD_BODY,
 )
@@ -120,7 +130,7 @@ async def get_tracklet(tracklet_id: uuid.UUID, response: Response, caller: ReadK
 @router.patch(
     "/{tracklet_id}",
     operation_id="changeTracklet",
-    responses={200: TAGGED, **problems(401, 403, 404, 409, 412, 413, 415, 422, 503)},
+    responses={200: TAGGED, **problems(401, 403, 404, 412, 413, 415, 422, 503, IdentityConflict, GalleryDeleting)},
     openapi_extra=json_body(TrackletChange),
 )
 async def change_tracklet(
@@ -148,7 +158,7 @@ async def change_tracklet(
     "/{tracklet_id}",
     operation_id="deleteTracklet",
     status_code=204,
-    responses=problems(401, 403, 404, 412, 422, 503, 507),
+    responses=problems(401, 403, 404, 412, 422, 503, GalleryDeleting),
 )
 async def delete_tracklet(
     tracklet_id: uuid.UUID, caller: WriteKey, service: ServiceDep, if_match: IfMatch = None

@@ -12,7 +12,7 @@ from service.api.examples.common import OTHER_ID, TRACKLET_ID
 from service.api.frames_query import frames_field
 from service.api.json_body import json_body, read_json
 from service.api.multipart import Form, read_form
-from service.api.problems import problems
+from service.api.problems import FRAMES, problems
 from service.api.query import parse_options
 from service.api.search_schemas import CalibrationReference
 from service.api.values import GalleryName, Schema
@@ -83,7 +83,7 @@ def _body() -> dict[str, Any]:
 @router.post(
     "",
     operation_id="verify",
-    responses=problems(400, 401, 403, 404, 409, 413, 415, 422, 503),
+    responses=problems(401, 403, 404, 422, 503, *FRAMES),
     openapi_extra=_body(),
 )
 async def verify(request: Request, caller: ReadKey, service: ServiceDep) -> Verification:

@@ -5,10 +5,14 @@ import socket
 import string
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from urllib.parse import urlsplit
 
 import httpx
+from starlette.routing import compile_path
 
+from service.api.problems import codes_of
+from service.openapi import document
 from tests.support import RunningService, frame_files, pictures
 
 PROBLEM_MEMBERS = {"type", "title", "status", "detail", "instance", "code", "request_id", "errors"}
@@ -47,6 +51,9 @@ def problem(answer: httpx.Response, *statuses: int, readable: bool = True) -> di
         assert isinstance(error["message"], str)
     if answer.status_code == 503:
         assert int(answer.headers["retry-after"]) > 0
+    # One that was read from a socket by hand has no request.
+    if readable and answer._request is not None:
+        assert_declared(answer.request, answer.status_code, body["code"])
     return body
 
 
@@ -144,3 +151,22 @@ def _some(connection: socket.socket) -> bytes:
     received = connection.recv(65536)
     assert received, "the connection was closed before the answer was whole"
     return received
+
+
+@cache
+def _declared() -> dict[tuple[str, str], dict[str, list[str]]]:
+    """Codes that the OpenAPI document names, by status, of every method and path."""
+    return {
+        (method.upper(), path): {status: codes_of(answer) for status, answer in operation["responses"].items()}
+        for path, methods in json.loads(document())["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+def assert_declared(request: httpx.Request, status: int, code: str) -> None:
+    """The description of the operation that was asked, if it was one, names the code."""
+    path = request.url.raw_path.decode().partition("?")[0]
+    for (method, template), codes in _declared().items():
+        if method == request.method and compile_path(template)[0].match(path):
+            assert code in codes.get(str(status), []), f"{method} {template} does not name {status} {code}"
+            return

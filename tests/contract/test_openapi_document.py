@@ -1,13 +1,22 @@
 """The OpenAPI document is whole, true to itself, and the one that is committed."""
 
+import ast
+import csv
 import json
 import re
+from collections.abc import Iterator
+from io import StringIO
 
+import httpx
 import jsonschema_rs
 import pytest
 
+from service.api.batch_schemas import ManifestLine
 from service.api.examples import EXAMPLES
+from service.api.problems import codes_of, every_error
+from service.export import csv_rows
 from service.openapi import document
+from tests.contract.outsider import assert_declared
 from tests.docs.pages import ROOT
 
 DESCRIPTION = json.loads(document())
@@ -38,6 +47,37 @@ def test_every_operation_says_the_errors_that_any_may_answer(name: str) -> None:
     assert expected <= set(operation["responses"])
     if any(parameter["in"] in ("path", "query") for parameter in operation.get("parameters", [])):
         assert "422" in operation["responses"]
+
+
+@every_operation
+def test_every_parameter_is_described_and_one_of_a_path_has_an_example(name: str) -> None:
+    _, _, operation = OPERATIONS[name]
+    for parameter in operation.get("parameters", []):
+        assert parameter["description"], parameter["name"]
+        if parameter["in"] == "path":
+            assert faults(parameter["schema"], parameter["example"]) == [], parameter["name"]
+
+
+def test_bodies_and_answers_that_are_no_json_have_examples() -> None:
+    shown = {}
+    for name, (_, _, operation) in OPERATIONS.items():
+        for kind, content in operation.get("requestBody", {}).get("content", {}).items():
+            if kind in ("multipart/form-data", "application/x-tar"):
+                (example,) = content["examples"].values()
+                assert faults(content["schema"], example["value"]) == [], name
+                shown[name] = example
+        for response in operation["responses"].values():
+            if (table := response.get("content", {}).get("text/csv")) is not None:
+                head, row = csv.reader(StringIO(table["example"]))
+                assert (tuple(head), len(row)) == (csv_rows.COLUMNS, len(head))
+                shown[f"{name} csv"] = table
+    assert len(shown) == 8
+    # What is JSON within is right, too.
+    metadata = json.loads(shown["createTracklet"]["value"]["metadata"])
+    assert faults(SCHEMAS["TrackletMetadata"], metadata) == []
+    (line,) = re.findall("`({.*})`", shown["createTracklets"]["description"])
+    named = ManifestLine.model_validate_json(line).frames
+    assert shown["createTracklets"]["value"].split() == ["manifest.jsonl", *named]
 
 
 @every_operation
@@ -111,3 +151,52 @@ def test_every_json_body_has_an_example_that_keeps_to_it(name: str) -> None:
 
 def test_an_example_that_does_not_keep_to_its_schema_is_noticed() -> None:
     assert faults(SCHEMAS["Problem"], EXAMPLES["Problem"] | {"errors": [{"location": 1}]})
+
+
+@every_operation
+def test_every_error_says_its_codes_with_an_example_of_each(name: str) -> None:
+    _, _, operation = OPERATIONS[name]
+    for status, response in operation["responses"].items():
+        # What is not ready says so in a document of its own.
+        if int(status) < 400 or (name, status) == ("readyz", "503"):
+            continue
+        codes = codes_of(response)
+        assert codes, status
+        assert set(response["content"]["application/problem+json"]["examples"]) == set(codes)
+        for code in codes:
+            assert DESCRIPTION["components"]["examples"][code]["value"]["status"] == int(status)
+
+
+def test_every_error_is_one_that_some_operation_names() -> None:
+    examples = DESCRIPTION["components"]["examples"]
+    assert set(examples) == {error.code for error in every_error()}
+    for code, example in examples.items():
+        assert example["value"]["code"] == code
+        assert faults(SCHEMAS["Problem"], example["value"]) == []
+
+
+def sayings() -> Iterator[re.Pattern[str]]:
+    """What the service's texts can come to, of every text in it that says something."""
+    for file in (ROOT / "service").rglob("*.py"):
+        if "examples" in file.parts or file.name == "errors.py":
+            continue
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
+                yield re.compile(re.escape(node.value))
+            elif isinstance(node, ast.JoinedStr):
+                parts = [part.value if isinstance(part, ast.Constant) else None for part in node.values]
+                if sum(len(part) for part in parts if part is not None) > 15:
+                    yield re.compile("".join(".*" if part is None else re.escape(part) for part in parts))
+
+
+def test_what_examples_of_errors_say_is_what_the_service_says() -> None:
+    said = list(sayings())
+    for code, example in DESCRIPTION["components"]["examples"].items():
+        detail = example["value"]["detail"]
+        assert any(saying.fullmatch(detail) for saying in said), f"{code}: {detail}"
+
+
+def test_a_code_that_an_operation_does_not_name_is_noticed() -> None:
+    assert_declared(httpx.Request("GET", "http://x/search?query_id=1"), 409, "cursor_expired")
+    with pytest.raises(AssertionError, match="GET /search does not name 409 gallery_exists"):
+        assert_declared(httpx.Request("GET", "http://x/search?query_id=1"), 409, "gallery_exists")

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from service.api.examples.common import AT, GENERATION, MODEL, MODEL_ID, TRACKLET_ID, TRACKLETS
+from service.api.examples.common import AT, GENERATION, JOB_ID, KEY_ID, MODEL, MODEL_ID, TRACKLET_ID, TRACKLETS
 
 _JOB: dict[str, Any] = {
-    "id": "0a1c8e52-8d0e-4b0e-9c50-0d6c1b2c9f10",
+    "id": JOB_ID,
     "kind": "reindex",
     "gallery": "default",
     "status": "running",
@@ -19,7 +19,7 @@ _JOB: dict[str, Any] = {
     "finished_at": None,
 }
 _KEY: dict[str, Any] = {
-    "id": "24c262bd-55af-43a8-8a11-8a37779af5c6",
+    "id": KEY_ID,
     "name": "gate 2",
     "scopes": ["write"],
     "created_at": AT,

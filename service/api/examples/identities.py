@@ -6,6 +6,7 @@ from service.api.examples.common import (
     AT,
     GENERATION,
     IDENTITY_ID,
+    MATCH_ID,
     MERGE_EVENT,
     MERGED_ID,
     MODEL_ID,
@@ -28,7 +29,7 @@ _IDENTITY: dict[str, Any] = {
 _MERGED_ONE = _IDENTITY | {"id": MERGED_ID, "name": "unnamed-1b9d7c52", "tracklets": 0, "version": 2}
 _SEEN = {"camera_id": "gate-3", "tracklets": 1, "first_seen": _FIRST_SEEN, "last_seen": _LAST_SEEN}
 _MATCH: dict[str, Any] = {
-    "id": "f0a9b0de-6c7d-49a9-9f0d-5f3f0f5f6b44",
+    "id": MATCH_ID,
     "gallery": "default",
     "tracklet_ids": [STRANGER_ID, TRACKLET_ID],
     "verdict": "different",

@@ -4,6 +4,7 @@ from typing import Any
 
 from service.api.examples.common import CALIBRATION_ID, GENERATION, MODEL, MODEL_ID, OTHER_ID, SCORE, TRACKLET_ID
 from service.api.examples.errors import no_gallery
+from service.export import csv_rows
 
 _RESULT: dict[str, Any] = {
     "rank": 1,
@@ -34,6 +35,10 @@ _RANKING: dict[str, Any] = {
     "results": [_RESULT],
     "next_cursor": None,
 }
+_ROW = [_RESULT[name] for name in csv_rows.COLUMNS]
+TABLE = csv_rows.header().decode() + ",".join("" if value is None else str(value) for value in _ROW) + "\r\n"
+"""The ranking as CSV."""
+
 _FOUND = {"ranking": _RANKING, "problem": None}
 _REFUSED = {"ranking": None, "problem": no_gallery("archive", "/search/batch")}
 
