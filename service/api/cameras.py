@@ -97,6 +97,7 @@ async def put_camera(
     wanted = await read_json(request, CameraFields)
     async with service.database.transaction() as connection:
         found = await gallery_store.get(connection, gallery)
+        await gallery_store.keep(connection, found.id)
         held, created = await store.hold_or_create(connection, found.id, name)
         current = None if created else etag(held.version)
         check_unchanged(if_match, current)
@@ -128,6 +129,7 @@ async def delete_camera(
     """Delete a camera that no tracklet names, with what is said of the ways from and to it."""
     async with service.database.transaction() as connection:
         found = await gallery_store.get(connection, gallery)
+        await gallery_store.keep(connection, found.id)
         camera = await store.hold(connection, found.id, name)
         if camera is None:
             raise _unknown(gallery, name)

@@ -183,6 +183,7 @@ async def put_transits(
         )
     async with service.database.transaction() as connection:
         gallery = await gallery_store.get(connection, name)
+        await gallery_store.keep(connection, gallery.id)
         await camera_store.lock_transits(connection, gallery.id)
         before = await camera_store.transits(connection, gallery.id)
         check_unchanged(if_match, etag(camera_store.version_of(before)))

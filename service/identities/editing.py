@@ -240,8 +240,9 @@ class Editor:
     async def _edit(self, gallery: Gallery, done_by: str) -> AsyncIterator[Edit]:
         turn = self._turns.setdefault(gallery.id, asyncio.Lock())
         async with turn, self._database.transaction() as connection:
+            kept = await gallery_store.keep(connection, gallery.id)
             await identities.lock(connection, gallery.id)
-            edit = Edit(connection, gallery, done_by)
+            edit = Edit(connection, kept, done_by)
             yield edit
             changed = list(dict.fromkeys(edit.changed))
             if not changed:

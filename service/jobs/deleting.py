@@ -1,7 +1,8 @@
 """Deleting a gallery: marked at once, then removed piece by piece, as a job that bears being run again.
 
-1. The gallery is marked. From COMMIT on it is there for nobody: every query of a repository passes it over, a change
-   that waits for its number is refused, and so is an upload that is about to write files.
+1. The gallery is marked, once nobody keeps it (`gallery_locks`). From COMMIT on it is there for nobody: every query of
+   a repository passes it over, a change that waits for its number is refused, and so is an upload that is about to
+   write files.
 2. The job deletes tracklets, with their frames and descriptors, and the files of each batch; then the changes.
 3. One transaction, in which nobody writes or removes frame files of the gallery, removes its folder and what is left of
    its rows. The name is free from COMMIT on. A run after a crash finds less to do.

@@ -87,8 +87,8 @@ async def add(
 
 async def remove(connection: AsyncConnection, calibration_id: uuid.UUID) -> bool:
     """Forget a calibration; False when there is none. The one before it is in force again."""
-    statement = delete(CalibrationRow).where(CalibrationRow.id == calibration_id).returning(CalibrationRow.gallery_id)
-    gallery_id = await connection.scalar(statement)
+    those = delete(CalibrationRow).where(CalibrationRow.id == calibration_id, _OWNER)
+    gallery_id = await connection.scalar(those.returning(CalibrationRow.gallery_id))
     if gallery_id is None:
         return False
     await _announce(connection, gallery_id)

@@ -115,7 +115,7 @@ async def hold(connection: AsyncConnection, gallery_id: int, name: str) -> Camer
 
 
 async def hold_or_create(connection: AsyncConnection, gallery_id: int, name: str) -> tuple[Camera, bool]:
-    """As `hold`, and makes the camera where there is none; whether it did."""
+    """As `hold`, and makes the camera where there is none; whether it did. The caller keeps the gallery."""
     while True:
         # Waits for a concurrent creator to commit.
         statement = insert_or(CameraRow).values(gallery_id=gallery_id, name=name).on_conflict_do_nothing()
@@ -187,7 +187,7 @@ def version_of(said: Sequence[Transit]) -> str:
 
 
 async def lock_transits(connection: AsyncConnection, gallery_id: int) -> None:
-    """Until this transaction ends, nobody else says how long the ways take. Taken before all else."""
+    """Until this transaction ends, nobody else says how long the ways take. Taken before what is in the gallery."""
     await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _TRANSITS_LOCK_CLASS + gallery_id})
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
 from service.errors import GalleryDeleting, NotFound
+from service.store import gallery_locks
 from service.store.changes import CHANNEL
 from service.store.tables import GalleryRow, GenerationRow, ModelRow
 
@@ -95,6 +96,12 @@ async def get_state(connection: AsyncConnection, gallery_id: int) -> Gallery:
     if row is None:
         raise NotFound("The gallery was deleted.")
     return Gallery(**row._mapping)
+
+
+async def keep(connection: AsyncConnection, gallery_id: int) -> Gallery:
+    """As `get_state`, and nobody begins to delete the gallery before this transaction ends. Taken before all else."""
+    await gallery_locks.lock_shared(connection, gallery_id)
+    return await get_state(connection, gallery_id)
 
 
 async def dimension(connection: AsyncConnection, model_id: str) -> int:

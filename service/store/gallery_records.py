@@ -9,6 +9,7 @@ from sqlalchemy import and_, delete, distinct, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.errors import NotFound
+from service.store import gallery_locks
 from service.store.changes import CHANNEL
 from service.store.tables import (
     CameraRow,
@@ -178,14 +179,19 @@ class Deletable:
 
 
 async def find_for_deletion(connection: AsyncConnection, name: str) -> Deletable | None:
-    """The gallery called `name`, also one that is being deleted; nobody changes it before this transaction ends."""
-    await connection.execute(
-        select(GalleryRow.id).where(GalleryRow.name == name).with_for_update(of=GalleryRow, key_share=True)
-    )
-    # After the wait: a job that somebody else started meanwhile counts.
+    """The gallery called `name`, also one that is being deleted.
+
+    Nobody changes it, or what is in it, before this transaction ends. Taken before all else.
+    """
+    gallery_id = await connection.scalar(select(GalleryRow.id).where(GalleryRow.name == name))
+    if gallery_id is None:
+        return None
+    await gallery_locks.lock_exclusively(connection, gallery_id)
+    await connection.execute(select(GalleryRow.id).where(GalleryRow.id == gallery_id).with_for_update(key_share=True))
+    # After the wait: a job that somebody else started meanwhile counts, and so does that the gallery is gone.
     job = select(JobRow.id).where(JobRow.gallery_id == GalleryRow.id, JobRow.finished_at.is_(None))
     statement = select(GalleryRow.id, GalleryRow.version, and_(GalleryRow.deleting, job.exists()))
-    row = (await connection.execute(statement.where(GalleryRow.name == name))).one_or_none()
+    row = (await connection.execute(statement.where(GalleryRow.id == gallery_id))).one_or_none()
     return Deletable(*row) if row else None
 
 

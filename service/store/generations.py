@@ -7,6 +7,7 @@ from typing import Literal
 from sqlalchemy import and_, delete, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.errors import GalleryDeleting
 from service.store.changes import CHANNEL
 from service.store.tables import GalleryRow, GenerationRow, ModelRow
 
@@ -76,14 +77,20 @@ async def numbers(connection: AsyncConnection) -> set[tuple[int, int]]:
 
 
 async def add(connection: AsyncConnection, gallery_id: int, model_id: str) -> Generation:
-    """Open the gallery's next generation under `model_id`; it does not serve until `activate`."""
+    """Open the gallery's next generation under `model_id`; it does not serve until `activate`.
+
+    Raises:
+        GalleryDeleting: the gallery is being deleted.
+    """
     # This locks the gallery's row, so that two at once get two numbers.
     number = await connection.scalar(
         update(GalleryRow)
-        .where(GalleryRow.id == gallery_id)
+        .where(GalleryRow.id == gallery_id, ~GalleryRow.deleting)
         .values(generations=GalleryRow.generations + 1)
         .returning(GalleryRow.generations)
     )
+    if number is None:
+        raise GalleryDeleting("The gallery is being deleted.")
     created = await connection.scalar(
         insert(GenerationRow)
         .values(gallery_id=gallery_id, number=number, model_id=model_id)

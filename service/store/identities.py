@@ -1,8 +1,8 @@
 """Identities: the people of a gallery, and which tracklets are theirs.
 
-Locks are taken in one order: the gallery's advisory lock (`lock`, by everything that people do to identities), rows of
-identities by id, rows of tracklets, the gallery's row (`changes.record_all`). An upload holds one identity's row, a
-deletion one tracklet's, and both end with the gallery's row.
+Locks are taken in one order: whoever changes identities keeps the gallery (`galleries.keep`) and has its advisory lock
+(`lock`); then come rows of identities by id, rows of tracklets, the gallery's row (`changes.record_all`). An upload
+holds one identity's row, a deletion one tracklet's, and both end with the gallery's row.
 """
 
 import uuid
@@ -86,7 +86,7 @@ _MERGED_INTO = text("""
 
 
 async def lock(connection: AsyncConnection, gallery_id: int) -> None:
-    """Until this transaction ends, no other person changes identities of the gallery. Taken before all else."""
+    """Until this transaction ends, no other person changes identities of the gallery. Taken before what is in it."""
     await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_CLASS + gallery_id})
 
 

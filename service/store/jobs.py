@@ -10,6 +10,7 @@ from sqlalchemy import case, func, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.errors import NotFound
 from service.store.tables import GalleryRow, JobRow
 
 
@@ -68,9 +69,17 @@ async def create(
     job_id: uuid.UUID | None = None,
     request_id: str | None = None,
 ) -> Job:
-    """Write down a queued job."""
+    """Write down a queued job.
+
+    Raises:
+        NotFound: the gallery was deleted.
+    """
     job_id = job_id or uuid.uuid4()
-    name = select(GalleryRow.name).where(GalleryRow.id == gallery_id).scalar_subquery()
+    # Waits for whoever removes it at this moment.
+    gallery = select(GalleryRow.name).where(GalleryRow.id == gallery_id).with_for_update(read=True, key_share=True)
+    name = await connection.scalar(gallery)
+    if gallery_id is not None and name is None:
+        raise NotFound("The gallery was deleted.")
     values = {"kind": kind, "gallery_id": gallery_id, "gallery_name": name, "parameters": dict(parameters or {})}
     statement = insert(JobRow).values(id=job_id, request_id=request_id, **values)
     await connection.execute(statement.on_conflict_do_nothing())

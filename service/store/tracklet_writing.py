@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import and_, delete, insert, select
 from sqlalchemy.dialects.postgresql import insert as insert_or
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -175,8 +175,12 @@ async def remove(
         PreconditionFailed: it has another version.
     """
     if versions is not None:
-        held = select(TrackletRow.version).where(TrackletRow.id == tracklet_id).with_for_update()
-        version = await connection.scalar(held)
+        held = (
+            select(TrackletRow.version)
+            .join(GalleryRow, and_(GalleryRow.id == TrackletRow.gallery_id, ~GalleryRow.deleting))
+            .where(TrackletRow.id == tracklet_id)
+        )
+        version = await connection.scalar(held.with_for_update(of=TrackletRow))
         if version is not None:
             check_version(version, versions)
     frames = frozenset(await connection.scalars(select(FrameRow.sha256).where(FrameRow.tracklet_id == tracklet_id)))
