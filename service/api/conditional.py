@@ -88,4 +88,5 @@ def still_good(if_none_match: str | None, current: str) -> bool:
     if if_none_match is None:
         return False
     tags = [found[0].removeprefix("W/") for found in _TAG.finditer(if_none_match)]
-    return if_none_match.strip() == "*" or current in tags
+    # `*` is to stand alone; who sends it with others, in a line of its own, still means what is there.
+    return "*" in (one.strip() for one in _TAG.sub("", if_none_match).split(",")) or current in tags

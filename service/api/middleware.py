@@ -96,6 +96,23 @@ class UriLimit:
         await self._app(scope, receive, send)
 
 
+class JoinedConditions:
+    """Makes one line of several `If-Match`, or `If-None-Match`: they are one list (RFC 9110, 5.3)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
+        if scope["type"] == "http":
+            for name in (b"if-match", b"if-none-match"):
+                lines = [value for sent, value in scope["headers"] if sent == name]
+                if len(lines) > 1:
+                    others = [(sent, value) for sent, value in scope["headers"] if sent != name]
+                    scope["headers"] = [*others, (name, b", ".join(lines))]
+        await self._app(scope, receive, send)
+
+
 class BodyLimit:
     """Refuses a body over `limit` bytes: by its Content-Length before reading, else as soon as it grows past it.
 

@@ -9,7 +9,7 @@ from tests.support import RunningService, upload
 
 CURRENT = etag(3)
 MATCHING = ["*", '"3"', '"1", "3"', '"1","3" , "4"', ' "3" ']
-OTHERS = ['"2"', "3", "", ",", '""', '"33"', '"3', "x" * 900, '"1", "2"', "\"'3'\""]
+OTHERS = ['"2"', "3", "", ",", '""', '"33"', '"3', "x" * 900, '"1", "2"', "\"'3'\"", '"*"', '"a,*,b"']
 
 
 @pytest.mark.parametrize("header", [None, *MATCHING])
@@ -23,7 +23,7 @@ def test_what_the_caller_did_not_see_may_not_be_changed(header: str) -> None:
         check_unchanged(header, CURRENT)
 
 
-@pytest.mark.parametrize("header", [*MATCHING, 'W/"3"'])
+@pytest.mark.parametrize("header", [*MATCHING, 'W/"3"', '"1", *'])
 def test_a_copy_of_the_same_version_is_still_good(header: str) -> None:
     assert still_good(header, CURRENT)
 
