@@ -11,9 +11,10 @@ from service.api.cursors import cut_page, decode_number, encode_number
 from service.api.dependencies import ReadKey, ServiceDep, WriteKey, single_valued
 from service.api.gallery_schemas import CameraAnswer, CameraFields, CameraPage
 from service.api.json_body import json_body, read_json
+from service.api.metadata import check_new_name
 from service.api.problems import problems
 from service.api.schemas import ListParameters
-from service.api.values import GALLERY_PATTERN, Name, StoredName
+from service.api.values import GALLERY_PATTERN, KeptName, StoredName
 from service.errors import CameraInUse, NotFound
 from service.store import cameras as store
 from service.store import galleries as gallery_store
@@ -82,7 +83,7 @@ async def get_camera(
 )
 async def put_camera(
     gallery: Gallery,
-    name: Annotated[Name, _NAMED],
+    name: Annotated[KeptName, _NAMED],
     request: Request,
     response: Response,
     caller: WriteKey,
@@ -98,6 +99,8 @@ async def put_camera(
     async with service.database.transaction() as connection:
         found = await gallery_store.get(connection, gallery)
         held, created = await store.hold_or_create(connection, found.id, name)
+        if created:
+            check_new_name(name, "path.name")
         current = None if created else etag(held.version)
         check_unchanged(if_match, current)
         check_new(if_none_match, current)
