@@ -111,7 +111,7 @@ async def put_camera(
     response.headers["ETag"] = etag(camera.version)
     if created:
         response.status_code = 201
-        response.headers["Location"] = f"{router.prefix}/{gallery}/{quote(name, safe='')}"
+        response.headers["Location"] = f"{router.prefix}/{gallery}/{_segment(name)}"
     return CameraAnswer.of(camera)
 
 
@@ -139,6 +139,12 @@ async def delete_camera(
     if number is None:
         raise CameraInUse(f"Tracklets of gallery {gallery} name camera {name!r}; delete them first.")
     await service.galleries.follow_rules(gallery, number)
+
+
+def _segment(name: str) -> str:
+    """A name as one segment of a path; `.` and `..`, which would be steps, with their dots encoded."""
+    quoted = quote(name, safe="")
+    return quoted.replace(".", "%2E") if quoted in (".", "..") else quoted
 
 
 def _unknown(gallery: str, name: str) -> NotFound:

@@ -9,7 +9,7 @@ from service.errors import PreconditionFailed
 
 _TAG = re.compile(r'(W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 
-_VERSION = re.compile(r'"([0-9]{1,18})"')
+_VERSION = re.compile(r'"([1-9][0-9]{0,17})"')
 
 IfMatch = Annotated[
     str | None,

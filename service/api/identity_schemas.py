@@ -171,7 +171,8 @@ class Event(BaseModel):
             identity_id=event.identity_id,
             other_id=event.other_id,
             tracklet_ids=event.tracklet_ids,
-            details=event.details,
+            # How a request that is sent again finds what it did is nobody else's concern.
+            details={name: value for name, value in event.details.items() if name != "made_by"},
             done_by=event.done_by,
             at=event.at,
         )

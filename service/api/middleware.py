@@ -9,7 +9,7 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.problems import problem_response
-from service.errors import BodyTooLarge, UriTooLong
+from service.errors import BodyTooLarge, ServiceError, UriTooLong
 from service.metrics import Metrics
 
 log = structlog.get_logger("service.requests")
@@ -21,7 +21,10 @@ _COME_BACK_SECONDS = b"1"
 
 
 class RequestContext:
-    """Gives a request its id (its own `X-Request-ID` where that is sound), and tells what became of it."""
+    """Gives a request its id (its own `X-Request-ID` where that is sound), and tells what became of it.
+
+    What nobody expected is answered here, and not where Starlette would: outside, without the headers of every answer.
+    """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
@@ -36,18 +39,25 @@ class RequestContext:
         request_id = sent.decode() if _REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
         status = HTTPStatus.INTERNAL_SERVER_ERROR.value
+        answered = False
         began = time.perf_counter()
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
+            nonlocal status, answered
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, answered = message["status"], True
                 message["headers"] = [*message["headers"], *_said(scope, message)]
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 await self._app(scope, receive, send_with_id)
+            except Exception:
+                if not answered:
+                    error = ServiceError("Something failed; the log has the request id.")
+                    await problem_response(error, scope)(scope, receive, send_with_id)
+                # uvicorn logs the traceback.
+                raise
             finally:
                 self._note(scope, status, time.perf_counter() - began)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.api.conditional import check_unchanged, etag, still_good
+from service.api.conditional import check_unchanged, etag, still_good, versions_in
 from service.errors import PreconditionFailed
 from tests.contract.outsider import problem
 from tests.support import RunningService, upload
@@ -31,6 +31,12 @@ def test_a_copy_of_the_same_version_is_still_good(header: str) -> None:
 @pytest.mark.parametrize("header", [None, *OTHERS])
 def test_a_copy_of_another_version_is_not(header: str | None) -> None:
     assert not still_good(header, CURRENT)
+
+
+def test_versions_are_compared_as_they_are_written() -> None:
+    assert versions_in(None) is versions_in("*") is None
+    assert versions_in('"1", "20", W/"3", "x"') == {1, 20}
+    assert versions_in('"01", "0", "+1", "1.0", " 1"') == set()
 
 
 def test_a_frame_is_not_sent_again_to_who_has_it(running_service: RunningService) -> None:

@@ -9,9 +9,10 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from service.client import TfclipClient
 from tests.contract.outsider import nothing_changes, problem, refused, upload
 from tests.service.ingest.archives import fates, manifest, report, tar_of
-from tests.support import RunningService, frame_files, pictures, search
+from tests.support import ADMIN_KEY, RunningService, frame_files, pictures, search
 from tests.support import upload as store
 
 BAD_NAMES = {
@@ -63,6 +64,19 @@ def test_names_of_every_script_are_kept_as_they_were_sent(running_service: Runni
     for name in ("Ame\u0301lie, Zoe\u0301", "\u2764\ufe0f", "\u0639\u0644\u06cc\u200c\u0631\u0636\u0627", "\uae40"):
         kept = store(running_service, 8, 1, gallery="scripts", external_id=name, identity=name, camera_id=name)
         assert (kept["external_id"], kept["identity"], kept["camera_id"]) == (name, name, name)
+
+
+def test_a_camera_whose_name_is_a_step_in_a_path_is_reached_all_the_same(running_service: RunningService) -> None:
+    with running_service.client() as client, TfclipClient(running_service.url, ADMIN_KEY) as ours:
+        ours.create_gallery("steps")
+        for name in (".", "..", "a/../b", "..."):
+            made = client.put(f"/cameras/steps/{quote(name, safe='').replace('.', '%2E')}", json={})
+            address = made.headers["location"]
+            assert client.get(address).json()["name"] == name
+            assert ours.put_camera("steps", name, place="Gate") == ours.get_camera("steps", name)
+            assert client.get(address).json()["place"] == "Gate"
+            ours.delete_camera("steps", name)
+            problem(client.get(address), 404)
 
 
 def test_prose_is_free_but_not_blank(running_service: RunningService) -> None:
