@@ -7,7 +7,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from service.api.description import complete
-from service.api.middleware import BodyLimit, RequestContext, UriLimit
+from service.api.middleware import BodyLimit, JoinedConditions, RequestContext, UriLimit
 from service.api.problems import install_problem_handlers
 from service.api.routers import ROUTERS
 from service.assembly import start
@@ -57,6 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(router)
     install_problem_handlers(app)
     _complete_description(app)
+    app.add_middleware(JoinedConditions)
     # The last one added is the outermost: a refused body has a request id too.
     app.add_middleware(
         BodyLimit,

@@ -11,9 +11,10 @@ from service.api.cursors import cut_page, decode_number, encode_number
 from service.api.dependencies import ReadKey, ServiceDep, WriteKey, single_valued
 from service.api.gallery_schemas import CameraAnswer, CameraFields, CameraPage
 from service.api.json_body import json_body, read_json
+from service.api.metadata import check_new_name
 from service.api.problems import problems
 from service.api.schemas import ListParameters
-from service.api.values import GALLERY_PATTERN, Name, StoredName
+from service.api.values import GALLERY_PATTERN, KeptName, StoredName
 from service.errors import CameraInUse, GalleryDeleting, NotFound
 from service.store import cameras as store
 from service.store import galleries as gallery_store
@@ -82,7 +83,7 @@ async def get_camera(
 )
 async def put_camera(
     gallery: Gallery,
-    name: Annotated[Name, _NAMED],
+    name: Annotated[KeptName, _NAMED],
     request: Request,
     response: Response,
     caller: WriteKey,
@@ -99,6 +100,8 @@ async def put_camera(
         found = await gallery_store.get(connection, gallery)
         await gallery_store.keep(connection, found.id)
         held, created = await store.hold_or_create(connection, found.id, name)
+        if created:
+            check_new_name(name, "path.name")
         current = None if created else etag(held.version)
         check_unchanged(if_match, current)
         check_new(if_none_match, current)
@@ -109,7 +112,7 @@ async def put_camera(
     response.headers["ETag"] = etag(camera.version)
     if created:
         response.status_code = 201
-        response.headers["Location"] = f"{router.prefix}/{gallery}/{quote(name, safe='')}"
+        response.headers["Location"] = f"{router.prefix}/{gallery}/{_segment(name)}"
     return CameraAnswer.of(camera)
 
 
@@ -138,6 +141,12 @@ async def delete_camera(
     if number is None:
         raise CameraInUse(f"Tracklets of gallery {gallery} name camera {name!r}; delete them first.")
     await service.galleries.follow_rules(gallery, number)
+
+
+def _segment(name: str) -> str:
+    """A name as one segment of a path; `.` and `..`, which would be steps, with their dots encoded."""
+    quoted = quote(name, safe="")
+    return quoted.replace(".", "%2E") if quoted in (".", "..") else quoted
 
 
 def _unknown(gallery: str, name: str) -> NotFound:

@@ -9,7 +9,7 @@ from service.errors import PreconditionFailed
 
 _TAG = re.compile(r'(W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 
-_VERSION = re.compile(r'"([0-9]{1,18})"')
+_VERSION = re.compile(r'"([1-9][0-9]{0,17})"')
 
 IfMatch = Annotated[
     str | None,
@@ -88,4 +88,5 @@ def still_good(if_none_match: str | None, current: str) -> bool:
     if if_none_match is None:
         return False
     tags = [found[0].removeprefix("W/") for found in _TAG.finditer(if_none_match)]
-    return if_none_match.strip() == "*" or current in tags
+    # `*` is to stand alone; who sends it with others, in a line of its own, still means what is there.
+    return "*" in (one.strip() for one in _TAG.sub("", if_none_match).split(",")) or current in tags

@@ -48,6 +48,7 @@ _HEADERS = {
         "What the key may still send, where it has a limit (draft-ietf-httpapi-ratelimit-headers).",
     ),
     "RateLimit-Policy": ("string", "The key's limit."),
+    "Idempotent-Replayed": ("string", "`true`: the answer to an earlier request with the same `Idempotency-Key`."),
 }
 
 
@@ -140,8 +141,11 @@ def _examples_of_errors(document: Document) -> Document:
 def _add_headers(method: str, operation: Document) -> None:
     # A POST that may make something says where it is, also when it was there already.
     located = ("200", "201", "202") if method == "post" and "201" in operation["responses"] else ("201", "202")
+    takes_key = any(parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", ()))
     for status, response in operation["responses"].items():
         names = ["X-Request-ID"]
+        if takes_key and status.startswith("2"):
+            names.append("Idempotent-Replayed")
         if status in ("202", "429", "503"):
             names.append("Retry-After")
         if status in located:

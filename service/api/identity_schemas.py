@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from service.api.examples.common import MERGE_EVENT, MERGED_ID, OTHER_ID, TRACKLET_ID
 from service.api.schemas import thumbnail_url
-from service.api.values import Cursor, GalleryName, Labels, Name, Schema
+from service.api.values import Cursor, GalleryName, KeptLabels, KeptName, Name, Schema
 from service.store import assignments
 from service.store.identities import IdentityRecord, SeenBy
 from service.store.identity_events import EventKind, IdentityEvent
@@ -64,8 +64,8 @@ class Unmerge(Schema):
 class TrackletChange(Schema):
     """What to change of a tracklet; what is left out stays."""
 
-    labels: Labels | None = Field(default=None, description="In the place of all labels that it has.")
-    identity: Name | None = Field(
+    labels: KeptLabels | None = Field(default=None, description="In the place of all labels that it has.")
+    identity: KeptName | None = Field(
         default=None, description="Its identity by name, made by its first use; null: it has none any more."
     )
 
@@ -175,7 +175,8 @@ class Event(BaseModel):
             identity_id=event.identity_id,
             other_id=event.other_id,
             tracklet_ids=event.tracklet_ids,
-            details=event.details,
+            # How a request that is sent again finds what it did is nobody else's concern.
+            details={name: value for name, value in event.details.items() if name != "made_by"},
             done_by=event.done_by,
             at=event.at,
         )

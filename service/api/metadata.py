@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from service.api.schemas import TrackletFields
+from service.api.values import name_text
 from service.errors import FieldError, InvalidRequest
 from service.ingest.arriving import Owner, Upload
 from service.settings import Settings
@@ -27,6 +28,18 @@ def check_metadata(metadata: TrackletFields, settings: Settings) -> None:
             )
 
 
+def check_new_name(name: str, where: str) -> None:
+    """Check the name of what is new; what has another from before names were checked keeps it.
+
+    Raises:
+        InvalidRequest.
+    """
+    try:
+        name_text(name)
+    except ValueError as error:
+        raise InvalidRequest(f"{where}: {error}", [FieldError(where, str(error))]) from None
+
+
 def check_labels(labels: dict[str, Any], where: str, settings: Settings) -> None:
     """Check the size of labels.
 
@@ -40,8 +53,10 @@ def check_labels(labels: dict[str, Any], where: str, settings: Settings) -> None
         )
 
 
-def upload_of(metadata: TrackletFields, gallery: str, caller: str, owner: Owner) -> Upload:
-    """The tracklet as uploads take it, sent by `caller`."""
+def upload_of(
+    metadata: TrackletFields, gallery: str, caller: str, owner: Owner, refusal: InvalidRequest | None = None
+) -> Upload:
+    """The tracklet as uploads take it, sent by `caller`; `refusal` is for it where it is not there already."""
     return Upload(
         gallery=gallery,
         camera=metadata.camera_id,
@@ -52,5 +67,6 @@ def upload_of(metadata: TrackletFields, gallery: str, caller: str, owner: Owner)
         labels=dict(metadata.labels),
         uploaded_by=caller,
         owner=owner,
+        refusal=refusal,
         descriptor=None if metadata.descriptor is None else metadata.descriptor.given(),
     )

@@ -9,7 +9,7 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.problems import problem_response
-from service.errors import BodyTooLarge, UriTooLong
+from service.errors import BodyTooLarge, ServiceError, UriTooLong
 from service.metrics import Metrics
 
 log = structlog.get_logger("service.requests")
@@ -21,7 +21,10 @@ _COME_BACK_SECONDS = b"1"
 
 
 class RequestContext:
-    """Gives a request its id (its own `X-Request-ID` where that is sound), and tells what became of it."""
+    """Gives a request its id (its own `X-Request-ID` where that is sound), and tells what became of it.
+
+    What nobody expected is answered here, and not where Starlette would: outside, without the headers of every answer.
+    """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
@@ -36,18 +39,25 @@ class RequestContext:
         request_id = sent.decode() if _REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
         status = HTTPStatus.INTERNAL_SERVER_ERROR.value
+        answered = False
         began = time.perf_counter()
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
+            nonlocal status, answered
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, answered = message["status"], True
                 message["headers"] = [*message["headers"], *_said(scope, message)]
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 await self._app(scope, receive, send_with_id)
+            except Exception:
+                if not answered:
+                    error = ServiceError("Something failed; the log has the request id.")
+                    await problem_response(error, scope)(scope, receive, send_with_id)
+                # uvicorn logs the traceback.
+                raise
             finally:
                 self._note(scope, status, time.perf_counter() - began)
 
@@ -93,6 +103,23 @@ class UriLimit:
             error = UriTooLong(f"Path and query string are longer than {self._limit} bytes (TFCLIP_MAX_URI_BYTES).")
             await problem_response(error, scope)(scope, receive, send)
             return
+        await self._app(scope, receive, send)
+
+
+class JoinedConditions:
+    """Makes one line of several `If-Match`, or `If-None-Match`: they are one list (RFC 9110, 5.3)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
+        if scope["type"] == "http":
+            for name in (b"if-match", b"if-none-match"):
+                lines = [value for sent, value in scope["headers"] if sent == name]
+                if len(lines) > 1:
+                    others = [(sent, value) for sent, value in scope["headers"] if sent != name]
+                    scope["headers"] = [*others, (name, b", ".join(lines))]
         await self._app(scope, receive, send)
 
 

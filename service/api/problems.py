@@ -179,11 +179,6 @@ def install_problem_handlers(app: FastAPI) -> None:
             headers={"Allow": _allowed_methods(request)} if error.status_code == 405 else dict(error.headers or {}),
         )
 
-    @app.exception_handler(Exception)
-    async def unexpected(request: Request, error: Exception) -> JSONResponse:
-        # Starlette logs the traceback; the caller gets the request id to ask with.
-        return problem_response(ServiceError("Something failed; the log has the request id."), request.scope)
-
 
 def _allowed_methods(request: Request) -> str:
     """Every method that the path takes; Starlette names those of the first route alone."""

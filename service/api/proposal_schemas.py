@@ -5,7 +5,7 @@ import uuid
 from pydantic import BaseModel, Field
 
 from service.api.schemas import thumbnail_url
-from service.api.values import GalleryName, Moment, Name, Schema
+from service.api.values import GalleryName, Moment, Schema, StoredName
 from service.identities.proposals import Cluster, Proposed
 
 
@@ -21,7 +21,7 @@ class ProposalParameters(Schema):
         description="Least average cosine similarity, within a cluster and to a known identity.",
     )
     limit: int = Field(default=50, ge=1, le=500, description="Clusters in the answer at most.")
-    camera_id: list[Name] = Field(default=[], max_length=100, description="Only these cameras; repeatable.")
+    camera_id: list[StoredName] = Field(default=[], max_length=100, description="Only these cameras; repeatable.")
     started_after: Moment | None = Field(default=None, description="Only tracklets that started then or later.")
     ended_before: Moment | None = Field(default=None, description="Only tracklets that ended then or earlier.")
 

@@ -6,9 +6,11 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Literal
 
+import structlog
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import ConfigDict, Field
+from starlette.types import Send
 
 from service.api.dependencies import ReadKey, ServiceDep
 from service.api.examples.common import OTHER_ID, STRANGER_ID, TRACKLET_ID
@@ -24,7 +26,7 @@ from service.api.search_schemas import (
     SearchParameters,
     TrackletSearchParameters,
 )
-from service.errors import CursorExpired, FieldError, IndexNotReady, InvalidRequest
+from service.errors import CursorExpired, FieldError, IndexNotReady, InvalidRequest, ServiceError
 from service.export import csv_rows
 from service.gallery.preparing import Prepared
 from service.gallery.ranking import Answer
@@ -32,6 +34,7 @@ from service.runtime import Service
 from service.settings import Settings
 
 router = APIRouter(prefix="/search", tags=["search"])
+log = structlog.get_logger(__name__)
 
 _TYPES = {"csv": "text/csv; charset=utf-8", "json": "application/json", "png": "image/png"}
 _FILE: dict[int | str, dict[str, Any]] = {
@@ -44,6 +47,18 @@ _FILE: dict[int | str, dict[str, Any]] = {
         },
     }
 }
+
+
+class _ComputedFile(StreamingResponse):
+    """A file that is sent while it is computed."""
+
+    async def stream_response(self, send: Send) -> None:
+        """Send it; what ends the ranking, as the deletion of its gallery does, breaks it off without an end."""
+        try:
+            await super().stream_response(send)
+        except ServiceError as error:
+            # Too late for a problem. uvicorn closes the connection, by which the client knows.
+            log.warning("a file broke off", problem=error.code)
 
 
 class FileParameters(SearchParameters):
@@ -182,7 +197,7 @@ async def _file(
         return Response(await sheet(first), media_type=_TYPES["png"], headers=headers)
     ranking = Ranking.of(first, given.gallery, query_id, (time.perf_counter() - began) * 1000)
     parts = _csv(first, pages) if given.format == "csv" else _json(ranking, first, pages)
-    return StreamingResponse(parts, media_type=_TYPES[given.format], headers=headers)
+    return _ComputedFile(parts, media_type=_TYPES[given.format], headers=headers)
 
 
 async def _csv(first: Answer, pages: AsyncIterator[Answer]) -> AsyncIterator[bytes]:

@@ -17,7 +17,16 @@ from pydantic import (
 from service.api.examples.common import OTHER_ID, STRANGER_ID, TRACKLET_ID
 from service.api.schemas import thumbnail_url
 from service.api.served_model import Model
-from service.api.values import LONGEST_SECONDS, Cursor, GalleryName, Moment, Name, Schema, json_labels, labels_as_text
+from service.api.values import (
+    LONGEST_SECONDS,
+    Cursor,
+    GalleryName,
+    Moment,
+    Schema,
+    StoredName,
+    json_labels,
+    labels_as_text,
+)
 from service.calibration.answers import Decision, Undecided
 from service.gallery.filters import Sighting
 from service.gallery.options import SearchOptions
@@ -34,8 +43,10 @@ class SearchParameters(Schema):
 
     k: int = Field(default=20, ge=1, le=PAGE_PLACES, description="Places in the answer at most.")
     gallery: GalleryName = "default"
-    camera_id: list[Name] = Field(default=[], max_length=100, description="Only these cameras; repeatable.")
-    exclude_camera_id: list[Name] = Field(default=[], max_length=100, description="Not these cameras; repeatable.")
+    camera_id: list[StoredName] = Field(default=[], max_length=100, description="Only these cameras; repeatable.")
+    exclude_camera_id: list[StoredName] = Field(
+        default=[], max_length=100, description="Not these cameras; repeatable."
+    )
     exclude_query_camera: bool = Field(default=False, description="Not the camera that saw the query.")
     started_after: Moment | None = Field(
         default=None, description="Only tracklets that started then or later; those without a start do not pass."
@@ -43,7 +54,7 @@ class SearchParameters(Schema):
     ended_before: Moment | None = Field(
         default=None, description="Only tracklets that ended then or earlier; those without an end do not pass."
     )
-    identity: list[Name] = Field(default=[], max_length=100, description="Only these people; repeatable.")
+    identity: list[StoredName] = Field(default=[], max_length=100, description="Only these people; repeatable.")
     identity_known: bool | None = Field(
         default=None, description="`true`: only tracklets with an identity; `false`: only those without."
     )
@@ -135,7 +146,7 @@ class SearchParameters(Schema):
 class FramesSearchParameters(SearchParameters):
     """Options of a search by frames, and where and when they were seen."""
 
-    query_camera_id: Name | None = Field(default=None, description="The camera that saw the frames.")
+    query_camera_id: StoredName | None = Field(default=None, description="The camera that saw the frames.")
     query_started_at: Moment | None = Field(default=None, description="When the first frame was seen.")
     query_ended_at: Moment | None = Field(default=None, description="When the last one was; not without a start.")
 

@@ -15,11 +15,11 @@ from service.api.dependencies import ReadKey, ServiceDep, WriteKey, owner_of, si
 from service.api.frames_query import frames_field
 from service.api.identity_schemas import Event, EventPage, TrackletChange
 from service.api.json_body import json_body, read_json
-from service.api.metadata import check_labels, check_metadata, upload_of
+from service.api.metadata import check_labels, check_metadata, check_new_name, upload_of
 from service.api.multipart import read_form
 from service.api.problems import FRAMES, field_errors, problems
 from service.api.schemas import ListParameters, StoredAnswer, Tracklet, TrackletMetadata, TrackletPage
-from service.api.values import PageParameters
+from service.api.values import OLD_NAMES, PageParameters, is_name
 from service.errors import (
     ExternalIdConflict,
     FieldError,
@@ -90,10 +90,10 @@ async def create_tracklet(request: Request, response: Response, caller: WriteKey
     async with service.admission:
         with service.metrics.stage("receive"):
             form = await read_form(request, service.settings, ["metadata"], frames_needed=False)
-        metadata = _parse_metadata(form.fields.get("metadata", []), service.settings)
+        metadata, refusal = _parse_metadata(form.fields.get("metadata", []), service.settings)
         if not form.frames and metadata.descriptor is None:
             raise InvalidFrame("There is no frame: send one or more image files as `frames`, or a `descriptor`.")
-        upload = upload_of(metadata, metadata.gallery, caller, owner_of(request, service))
+        upload = upload_of(metadata, metadata.gallery, caller, owner_of(request, service), refusal)
         stored, model_id, created = await service.uploads.add(upload, form.frames)
     response.status_code = 201 if created else 200
     response.headers["Location"] = f"/tracklets/{stored.id}"
@@ -143,6 +143,7 @@ async def change_tracklet(
 ) -> Tracklet:
     """Change a tracklet's labels or identity. When this answers, the next search filters by what it has now."""
     body = await read_json(request, TrackletChange)
+    await _check_new_names(tracklet_id, body, service)
     if body.labels is not None:
         check_labels(body.labels, "body.labels", service.settings)
     asked = TrackletEdit(
@@ -223,16 +224,43 @@ async def _tracklet(tracklet_id: uuid.UUID, response: Response, service: Service
     return Tracklet.of(stored, service.settings.min_purity)
 
 
-def _parse_metadata(values: list[str], settings: Settings) -> TrackletMetadata:
+async def _check_new_names(tracklet_id: uuid.UUID, asked: TrackletChange, service: Service) -> None:
+    """Check the names that the tracklet does not have yet."""
+    named = [("body.labels", key) for key in asked.labels or {}]
+    if asked.identity is not None:
+        named.append(("body.identity", asked.identity))
+    unsound = [(where, name) for where, name in named if not is_name(name)]
+    if not unsound:
+        return
+    # Without a lock: what is taken away meanwhile comes back at worst, as by any change that comes last.
+    async with service.database.reading() as connection:
+        stored = await store.find(connection, tracklet_id)
+    kept = (
+        set()
+        if stored is None
+        else {("body.identity", stored.identity), *(("body.labels", key) for key in stored.labels)}
+    )
+    for where, name in unsound:
+        if (where, name) not in kept:
+            check_new_name(name, where)
+
+
+def _parse_metadata(values: list[str], settings: Settings) -> tuple[TrackletMetadata, InvalidRequest | None]:
+    """The metadata, and the refusal of an upload that is new where it has names that nothing new may have."""
     if len(values) != 1:
         raise InvalidRequest(
             f"The field `metadata` is there {len(values)} times, expected once.",
             [FieldError("metadata", "expected once")],
         )
+    refusal = None
     try:
         metadata = TrackletMetadata.model_validate_json(values[0])
     except ValidationError as error:
         errors = field_errors(error, prefix="metadata")
-        raise InvalidRequest(f"{errors[0].location}: {errors[0].message}", errors) from None
+        refusal = InvalidRequest(f"{errors[0].location}: {errors[0].message}", errors)
+        try:
+            metadata = TrackletMetadata.model_validate_json(values[0], context=OLD_NAMES)
+        except ValidationError:
+            raise refusal from None
     check_metadata(metadata, settings)
-    return metadata
+    return metadata, refusal

@@ -16,6 +16,7 @@ from pydantic import (
     Field,
     TypeAdapter,
     ValidationError,
+    ValidationInfo,
     WithJsonSchema,
 )
 from pydantic.config import JsonDict
@@ -66,6 +67,19 @@ def name_text(value: str) -> str:
     return value
 
 
+def is_name(value: str) -> bool:
+    """Whether something new may have this name."""
+    try:
+        name_text(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _name(value: str, info: ValidationInfo) -> str:
+    return plain_text(value) if info.context == OLD_NAMES else name_text(value)
+
+
 def _is_invisible(character: str) -> bool:
     return unicodedata.category(character) in _INVISIBLE or character in _BLANK
 
@@ -85,12 +99,16 @@ def _sensible_time(value: datetime) -> datetime:
         raise ValueError("must not be after the year 9999") from None
 
 
-Name = Annotated[str, Field(min_length=1, max_length=200, json_schema_extra=_NAME_PATTERN), AfterValidator(name_text)]
+OLD_NAMES = {"names": "old"}
+"""Context that takes names from before they were checked; whoever validates in it refuses those that are new."""
+Name = Annotated[str, Field(min_length=1, max_length=200, json_schema_extra=_NAME_PATTERN), AfterValidator(_name)]
 StoredName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(plain_text)]
 """A name of what is there: some were given before names had to be visible."""
-ExternalId = Annotated[
-    str, Field(min_length=1, max_length=500, json_schema_extra=_NAME_PATTERN), AfterValidator(name_text)
+KeptName = Annotated[
+    str, Field(min_length=1, max_length=200, json_schema_extra=_NAME_PATTERN), AfterValidator(plain_text)
 ]
+"""A name that may be kept, or be new; whoever takes it checks it where it is new."""
+ExternalId = Annotated[str, Field(min_length=1, max_length=500, json_schema_extra=_NAME_PATTERN), AfterValidator(_name)]
 GALLERY_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 GalleryName = Annotated[
     str,
@@ -143,10 +161,12 @@ Label = Annotated[
 
 # Keys have a pattern in the description, so that it must be said that there are no others.
 Labels = Annotated[dict[Name, Label], Field(json_schema_extra={"additionalProperties": False})]
-_LABELS: TypeAdapter[dict[str, Any]] = TypeAdapter(Labels)
+KeptLabels = Annotated[dict[KeptName, Label], Field(json_schema_extra={"additionalProperties": False})]
+_LABELS: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[StoredName, Label])
 
 
 def json_labels(value: str) -> str:
+    """Refuse what no tracklet has as its labels."""
     try:
         _LABELS.validate_json(value)
     except ValidationError as error:

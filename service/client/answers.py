@@ -42,8 +42,9 @@ def parse(kind: type[Answer], response: httpx.Response) -> Answer:
 
 
 def segment(identifier: object) -> str:
-    """An identifier as one segment of a path."""
-    return quote(str(identifier), safe="")
+    """An identifier as one segment of a path; `.` and `..`, which would be steps, with their dots encoded."""
+    quoted = quote(str(identifier), safe="")
+    return quoted.replace(".", "%2E") if quoted in (".", "..") else quoted
 
 
 def if_match(version: int | str | None) -> dict[str, str]:

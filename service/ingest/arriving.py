@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from service.errors import InvalidRequest
 from service.ingest.frames import digest_of
 from service.ingest.given import GivenDescriptor
 
@@ -20,7 +21,11 @@ class Owner:
 
 @dataclass(frozen=True)
 class Upload:
-    """What is known of a tracklet when it arrives, already validated."""
+    """What is known of a tracklet when it arrives, already validated.
+
+    Attributes:
+        refusal: of a tracklet that is not there already: it has names that nothing new may have.
+    """
 
     gallery: str
     camera: str
@@ -31,6 +36,7 @@ class Upload:
     labels: dict[str, Any]
     uploaded_by: str
     owner: Owner = Owner()
+    refusal: InvalidRequest | None = None
     descriptor: GivenDescriptor | None = None
 
     def digest(self, contents: Sequence[bytes]) -> bytes:

@@ -157,6 +157,8 @@ class Uploads:
             if existing is None and upload.external_id is not None:
                 existing = await store.find_by_external_id(connection, upload.gallery, upload.external_id)
             gallery = await gallery_store.find(connection, upload.gallery)
+        if existing is None and upload.refusal is not None:
+            raise upload.refusal
         if gallery is None:
             async with self._database.transaction() as connection:
                 gallery = await gallery_store.find_or_create(connection, upload.gallery, self._models.default_id)

@@ -90,6 +90,22 @@ def test_what_is_not_there_is_made_only_by_who_wants_to_make_it(client: httpx.Cl
     assert client.put(path, json={}, headers={"If-None-Match": '"99"'}).status_code == 200
 
 
+def test_several_lines_of_one_header_are_one_list(client: httpx.Client, gallery: str) -> None:
+    path = f"/cameras/{gallery}/a"
+    tag = client.get(path).headers["etag"]
+
+    def put(name: str, *lines: str) -> httpx.Response:
+        return client.put(path, json={}, headers=[(name, line) for line in lines])
+
+    for lines in (['"x"', tag], [tag, '"x"'], ['"x", "y"', f'W/{tag}, "z"'], ['"x"', "*"]):
+        problem(put("If-None-Match", *lines), 412)
+    assert put("If-None-Match", '"x"', '"y"').status_code == 200
+    for lines in (['"x"', tag], [tag, '"x"']):
+        assert put("If-Match", *lines).status_code == 200
+    problem(put("If-Match", '"x"', f"W/{tag}"), 412)
+    problem(put("If-Match", tag, "x" * 1000), 422)
+
+
 def test_what_a_camera_sees_is_nothing_that_is_said_of_it(
     running_service: RunningService, client: httpx.Client, gallery: str
 ) -> None:

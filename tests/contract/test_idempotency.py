@@ -49,6 +49,24 @@ def test_the_same_upload_is_stored_once_and_answered_alike(running_service: Runn
     assert count(running_service) == before + 1
 
 
+def test_whatever_takes_a_key_says_that_its_answer_may_be_an_earlier_one(running_service: RunningService) -> None:
+    key = new_key()
+    with running_service.client() as client:
+        assert send(client, key).status_code == 201
+        replayed = send(client, key)
+        paths = client.get("/openapi.json").json()["paths"]
+    (header,) = replayed.headers.keys() & {"idempotent-replayed"}
+    for methods in paths.values():
+        for operation in methods.values():
+            takes_key = "Idempotency-Key" in [one["name"] for one in operation.get("parameters", ())]
+            for status, answer in operation["responses"].items():
+                said = header in {name.lower() for name in answer["headers"]}
+                assert said == (takes_key and status in ("200", "201", "202", "204")), (
+                    operation["operationId"],
+                    status,
+                )
+
+
 @pytest.mark.parametrize("change", [{"seed": 2}, {"camera_id": "c2"}], ids=["other frames", "other metadata"])
 def test_another_request_under_the_same_key_is_refused(running_service: RunningService, change: dict) -> None:
     key = new_key()

@@ -166,4 +166,8 @@ def test_what_is_done_to_an_identity_is_done_once(running_service: RunningServic
     for said in SAID[what]:
         assert second.json()[said] == first.json()[said], said
     assert count(running_service, "identity_events") == made
+    with running_service.client() as client:
+        history = client.get(f"/identities/{ann}/history").json()["items"]
+    # By which the answer that was lost is found again is for nobody to see.
+    assert "made_by" not in {name for event in history for name in event["details"]}
     assert problem(post(running_service, path, other, key), 422)["code"] == "idempotency_key_reused"

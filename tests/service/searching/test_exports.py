@@ -1,8 +1,11 @@
 """Rankings as files, and the client that asks for all kinds."""
 
+import asyncio
 import csv
 import uuid
+from collections.abc import AsyncIterator
 from io import BytesIO, StringIO
+from typing import Any
 
 import httpx
 import pytest
@@ -10,9 +13,10 @@ from PIL import Image
 
 from service.client import SearchOptions, TfclipClient
 from service.client.errors import ApiProblem
+from service.gallery.ranking import Answer
 from tests.service.searching.brute_force import get, grouped, ids
 from tests.service.searching.sheets import height, shown, strip, text_beside
-from tests.support import RunningService, pictures, upload
+from tests.support import RunningService, pictures, upload, wait_until
 
 
 def test_an_export_is_the_ranking_over_all_its_pages(
@@ -36,6 +40,36 @@ def test_an_export_is_the_ranking_over_all_its_pages(
         ]
         for column in ("identity", "started_at", "ended_at", "probability"):
             assert [row[column] for row in rows] == [one[column] or "" for one in whole["results"]]
+
+
+def test_an_export_of_a_gallery_that_is_deleted_breaks_off_and_is_no_failure_of_the_service(
+    running_service: RunningService,
+    client: httpx.Client,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stored = [upload(running_service, seed, 1, gallery="leaves") for seed in range(5)]
+    asked = {"gallery": "leaves", "query_id": stored[0]["id"], "k": 5, "format": "csv"}
+    monkeypatch.setattr("service.gallery.ranking.PAGE_PLACES", 2)
+    found = running_service.service.search.pages
+
+    def delete() -> None:
+        with running_service.client() as administrator:
+            job = administrator.delete("/galleries/leaves").json()
+            wait_until(lambda: administrator.get(f"/jobs/{job['id']}").json()["status"] == "succeeded")
+
+    async def pages(*given: Any) -> AsyncIterator[Answer]:
+        """As they are, and the gallery goes after the first."""
+        async for page in found(*given):
+            yield page
+            await asyncio.to_thread(delete)
+
+    monkeypatch.setattr(running_service.service.search, "pages", pages)
+    with client.stream("GET", "/search/export", params=asked) as answer:
+        assert answer.status_code == 200
+        with pytest.raises(httpx.RemoteProtocolError):
+            answer.read()
+    assert [record for record in caplog.records if record.exc_info] == []
 
 
 def test_an_export_holds_no_formula(running_service: RunningService, client: httpx.Client) -> None:

@@ -132,52 +132,104 @@ def test_numbers_of_generations_go_on_after_those_that_were_given(database_url: 
         ]
 
 
+def purities(url: str, columns: str, table: str) -> set[tuple[object, ...]]:
+    """Rows of these columns and `purity`, as far as there is one."""
+    with psycopg.connect(conninfo(url)) as connection:
+        statement = f"SELECT {columns}, purity FROM {table} WHERE purity IS NOT NULL"
+        return {tuple(row) for row in connection.execute(statement).fetchall()}
+
+
+def before_and_after(
+    connection: psycopg.Connection[tuple[int, ...]], gallery: str, generations: dict[int, str], models: str
+) -> None:
+    """A gallery with these generations, and tracklets `before` and `after` the day on which a second was asked for.
+
+    Args:
+        generations: models by number, as they are by now.
+        models: of each of which both have a descriptor.
+    """
+    made = connection.execute(
+        "INSERT INTO galleries (name, generation) VALUES (%s, %s) RETURNING id", (gallery, max(generations))
+    ).fetchone()
+    assert made is not None
+    for number, model in generations.items():
+        connection.execute(
+            "INSERT INTO generations (gallery_id, number, model_id, created_at)"
+            " VALUES (%s, %s, %s, make_timestamptz(2026, 1, %s, 0, 0, 0))",
+            (*made, number, model, 2 * number),
+        )
+    camera = connection.execute("INSERT INTO cameras (gallery_id, name) VALUES (%s, 'c') RETURNING id", made).fetchone()
+    assert camera is not None
+    for external_id, day in (("before", 3), ("after", 5)):
+        tracklet = uuid.uuid4()
+        connection.execute(
+            "INSERT INTO tracklets"
+            " (id, gallery_id, camera_id, external_id, frames_digest, labels, frame_count, purity, created_at)"
+            " VALUES (%s, %s, %s, %s, '', '{}', 4, 0.5, make_timestamptz(2026, 1, %s, 0, 0, 0))",
+            (tracklet, *made, *camera, external_id, day),
+        )
+        for model in models:
+            connection.execute(
+                "INSERT INTO descriptors (tracklet_id, model_id, vector) VALUES (%s, %s, '')", (tracklet, model)
+            )
+
+
+def asked_for(connection: psycopg.Connection[tuple[int, ...]], gallery: str, model: str | None) -> None:
+    """A re-index of the gallery, to this model, was asked for on the fourth day."""
+    connection.execute(
+        "INSERT INTO jobs (id, kind, gallery_id, parameters, created_at)"
+        " SELECT %s, 'reindex', id, jsonb_strip_nulls(jsonb_build_object('model_id', %s::text)), '2026-01-04T00:00Z'"
+        " FROM galleries WHERE name = %s",
+        (uuid.uuid4(), model, gallery),
+    )
+
+
+DESCRIPTORS = "descriptors JOIN tracklets ON id = tracklet_id JOIN galleries ON galleries.id = gallery_id"
+
+
 def test_a_purity_goes_to_the_descriptor_of_the_model_that_gave_it_where_that_is_certain(database_url: str) -> None:
-    migrate.upgrade(database_url, "0011")
-    galleries = {"stays": ["m"], "moved": ["m", "n"], "purged": ["n"]}
+    migrate.upgrade(database_url, "0010")
     with psycopg.connect(conninfo(database_url)) as connection:
         connection.execute("INSERT INTO models VALUES ('m', 2, '{}', '{}', '{}'), ('n', 2, '{}', '{}', '{}')")
-        for number, (name, models) in enumerate(galleries.items()):
-            last = 2 if name == "purged" else len(models)
-            made = connection.execute(
-                "INSERT INTO galleries (name, generation, generations) VALUES (%s, %s, %s) RETURNING id",
-                (name, last, last),
-            ).fetchone()
-            camera = connection.execute(
-                "INSERT INTO cameras (gallery_id, name) VALUES (%s, 'c') RETURNING id", made
-            ).fetchone()
-            for day, model in enumerate(models, start=1):
-                connection.execute(
-                    "INSERT INTO generations (gallery_id, number, model_id, created_at)"
-                    " VALUES (%s, %s, %s, make_timestamptz(2026, 1, %s, 0, 0, 0))",
-                    (*made, last - len(models) + day, model, 2 * day),
-                )
-            # Before the second generation, and after it.
-            for day in (3, 5):
-                tracklet = uuid.UUID(int=10 * number + day)
-                connection.execute(
-                    "INSERT INTO tracklets"
-                    " (id, gallery_id, camera_id, frames_digest, labels, frame_count, purity, created_at)"
-                    " VALUES (%s, %s, %s, '', '{}', 4, 0.5, make_timestamptz(2026, 1, %s, 0, 0, 0))",
-                    (tracklet, *made, *camera, day),
-                )
-                for model in models:
-                    connection.execute(
-                        "INSERT INTO descriptors (tracklet_id, model_id, vector, given) VALUES (%s, %s, '', false)",
-                        (tracklet, model),
-                    )
-
-    def purities(column: str, order: str) -> list[float | None]:
-        with psycopg.connect(conninfo(database_url)) as connection:
-            return [row[0] for row in connection.execute(f"SELECT purity FROM {column} ORDER BY {order}").fetchall()]
-
+        before_and_after(connection, "stays", {1: "m"}, "m")
+        before_and_after(connection, "renewed", {1: "m", 2: "m"}, "m")
+        asked_for(connection, "renewed", None)
+        before_and_after(connection, "moved", {1: "m", 2: "n"}, "mn")
+        asked_for(connection, "moved", "n")
+        before_and_after(connection, "first purged", {2: "n"}, "n")
+        # Its second generation served and was purged: what is left looks as if there had only been the first.
+        before_and_after(connection, "back", {1: "m"}, "m")
+        asked_for(connection, "back", "n")
     migrate.upgrade(database_url)
-    # `stays`, twice; `moved`, of m and of n, twice; `purged`, twice.
-    assert purities("descriptors", "tracklet_id, model_id") == [0.5, 0.5, 0.5, None, None, None, None, None]
+    certain = {
+        (gallery, external_id, "m", 0.5)
+        for gallery, external_id in (
+            ("stays", "before"),
+            ("stays", "after"),
+            ("renewed", "before"),
+            ("renewed", "after"),
+            ("moved", "before"),
+            ("back", "before"),
+        )
+    }
+    assert purities(database_url, "name, external_id, model_id", DESCRIPTORS) == certain
+    migrate.check(database_url)
+
+
+def test_the_way_back_and_up_again_gives_no_purity_to_another_model(database_url: str) -> None:
+    migrate.upgrade(database_url, "0011")
+    with psycopg.connect(conninfo(database_url)) as connection:
+        connection.execute("INSERT INTO models VALUES ('m', 2, '{}', '{}', '{}'), ('n', 2, '{}', '{}', '{}')")
+        before_and_after(connection, "moved", {1: "m", 2: "n"}, "mn")
+        asked_for(connection, "moved", "n")
+    migrate.upgrade(database_url)
+    with psycopg.connect(conninfo(database_url)) as connection:
+        connection.execute("UPDATE descriptors SET purity = CASE model_id WHEN 'm' THEN 0.25 ELSE 0.75 END")
     migrate.downgrade(database_url, "0011")
-    # Of the model that serves.
-    assert purities("tracklets", "id") == [0.5, 0.5, None, None, None, None]
+    # That of the upload, though another model serves; of the other tracklet it would be taken for the first model's.
+    assert purities(database_url, "external_id", "tracklets") == {("before", 0.25)}
     migrate.upgrade(database_url)
+    assert purities(database_url, "name, external_id, model_id", DESCRIPTORS) == {("moved", "before", "m", 0.25)}
     migrate.check(database_url)
 
 
