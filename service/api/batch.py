@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from service.api.batch_schemas import BatchParameters, BatchReport, BatchReportItem
 from service.api.creating import CreatingRoute, acts_early, claim_early
 from service.api.dependencies import ServiceDep, WriteKey, owner_of, single_valued
+from service.api.examples.requests import ARCHIVE
 from service.api.manifest import read_manifest
 from service.api.problems import Problem, problem_document, problems
 from service.errors import GalleryDeleting, InvalidArchive, ServiceError, Unavailable, UnsupportedMediaType
@@ -27,7 +28,7 @@ _BODY = {
                 "schema": {
                     "type": "string",
                     "contentMediaType": "application/x-tar",
-                    "description": "`manifest.jsonl` first, then the frames, those of a tracklet together.",
+                    "description": "`manifest.jsonl` first, then the frames, those of a tracklet together. " + ARCHIVE,
                 }
             }
         },

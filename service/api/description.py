@@ -108,7 +108,7 @@ def _add_to_parameters(path: str, operation: Document) -> None:
 
 def _add_to_bodies(operation: Document) -> None:
     for kind, content in operation.get("requestBody", {}).get("content", {}).items():
-        if kind in ("multipart/form-data", "application/x-tar"):
+        if kind == "multipart/form-data":
             content["examples"] = {"example": BODIES[operation["operationId"]]}
     for response in operation["responses"].values():
         if "text/csv" in response.get("content", {}):

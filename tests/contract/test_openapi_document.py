@@ -58,11 +58,11 @@ def test_every_parameter_is_described_and_one_of_a_path_has_an_example(name: str
             assert faults(parameter["schema"], parameter["example"]) == [], parameter["name"]
 
 
-def test_bodies_and_answers_that_are_no_json_have_examples() -> None:
+def test_forms_archives_and_tables_have_examples() -> None:
     shown = {}
     for name, (_, _, operation) in OPERATIONS.items():
         for kind, content in operation.get("requestBody", {}).get("content", {}).items():
-            if kind in ("multipart/form-data", "application/x-tar"):
+            if kind == "multipart/form-data":
                 (example,) = content["examples"].values()
                 assert faults(content["schema"], example["value"]) == [], name
                 shown[name] = example
@@ -71,13 +71,13 @@ def test_bodies_and_answers_that_are_no_json_have_examples() -> None:
                 head, row = csv.reader(StringIO(table["example"]))
                 assert (tuple(head), len(row)) == (csv_rows.COLUMNS, len(head))
                 shown[f"{name} csv"] = table
-    assert len(shown) == 8
+    assert len(shown) == 7
     # What is JSON within is right, too.
     metadata = json.loads(shown["createTracklet"]["value"]["metadata"])
     assert faults(SCHEMAS["TrackletMetadata"], metadata) == []
-    (line,) = re.findall("`({.*})`", shown["createTracklets"]["description"])
-    named = ManifestLine.model_validate_json(line).frames
-    assert shown["createTracklets"]["value"].split() == ["manifest.jsonl", *named]
+    archive = OPERATIONS["createTracklets"][2]["requestBody"]["content"]["application/x-tar"]["schema"]["description"]
+    command, line = re.search("`(tar .*?)`.*`({.*})`", archive).groups()
+    assert command.split()[-3:] == ["manifest.jsonl", *ManifestLine.model_validate_json(line).frames]
 
 
 @every_operation

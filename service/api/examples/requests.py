@@ -1,4 +1,4 @@
-"""What is said of parameters that many operations share, and examples of bodies that are no JSON."""
+"""What is said of parameters that many operations share, and examples of forms and archives."""
 
 import json
 from typing import Any
@@ -38,7 +38,6 @@ PAGE_PARAMETERS = {
 """Of lists, unless the endpoint says it."""
 
 _SEEN = {"camera_id": CAMERA, "external_id": "2026-11-23/gate-2/track-17"}
-_LINE = json.dumps(_SEEN | {"frames": ["17/1.jpg", "17/2.jpg"]})
 _FRAMES = {"frames": ["1.jpg", "2.jpg"]}
 _FILES = "The parts `frames` are the files' bytes, in their order in time; here are their names."
 
@@ -47,12 +46,6 @@ BODIES: dict[str, dict[str, Any]] = {
         "summary": "Two frames of one person",
         "description": _FILES,
         "value": {"metadata": json.dumps(_SEEN)} | _FRAMES,
-    },
-    "createTracklets": {
-        "summary": "One tracklet of two frames",
-        "description": "The names of an archive's members, as `tar --create --file people.tar manifest.jsonl 17/1.jpg "
-        f"17/2.jpg` makes it, where the only line of `manifest.jsonl` is `{_LINE}`.",
-        "value": "manifest.jsonl\n17/1.jpg\n17/2.jpg\n",
     },
     "searchByFrames": {
         "summary": "Who is that?",
@@ -70,4 +63,10 @@ BODIES: dict[str, dict[str, Any]] = {
         "value": _FRAMES | {"tracklet_id": TRACKLET_ID},
     },
 }
-"""Of bodies that are a form or an archive, by operation."""
+"""Of bodies that are a form, by operation."""
+
+ARCHIVE = (
+    "`tar --create --file people.tar manifest.jsonl 17/1.jpg 17/2.jpg` makes one, where a line of `manifest.jsonl` is "
+    f"`{json.dumps(_SEEN | {'frames': ['17/1.jpg', '17/2.jpg']})}`."
+)
+"""JSON cannot hold an archive."""
