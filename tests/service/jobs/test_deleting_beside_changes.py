@@ -9,8 +9,8 @@ import psycopg
 import pytest
 
 from service.store import gallery_locks, generations, identities
-from tests.service.jobs.moving import held, waiting_for_locks
-from tests.support import RunningService, blocked_by, upload, wait_until
+from tests.service.jobs.moving import held
+from tests.support import RunningService, blocked_by, upload, wait_until, waiting_for_locks
 
 Change = Callable[[httpx.Client, "Filled"], httpx.Response]
 
