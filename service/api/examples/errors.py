@@ -66,7 +66,7 @@ _SAID: dict[type[ServiceError], tuple[str, str]] = {
     ),
     errors.PreconditionFailed: (
         f"/identities/{IDENTITY_ID}",
-        "It has version 4 by now: read it again, and change that.",
+        "It has version 4 by now: read it again, and change or delete that.",
     ),
     errors.ModelConflict: (
         "/admin/calibrations",
