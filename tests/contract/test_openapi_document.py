@@ -185,7 +185,7 @@ def sayings() -> Iterator[re.Pattern[str]]:
                 yield re.compile(re.escape(node.value))
             elif isinstance(node, ast.JoinedStr):
                 parts = [part.value if isinstance(part, ast.Constant) else None for part in node.values]
-                if sum(len(part) for part in parts if part is not None) > 15:
+                if sum(len(part) for part in parts if part is not None) >= 15:
                     yield re.compile("".join(".*" if part is None else re.escape(part) for part in parts))
 
 
