@@ -15,7 +15,9 @@ from service.gallery.options import SearchOptions
 from service.gallery.questions import Hit, Question
 
 _LAYOUT = struct.Struct(">d16sIdq16s")  # score, id, rank, best, generation, mark
-_CHECK_BYTES = 4
+_CHECK_BYTES = 6
+"""With the layout a multiple of three: base64 has no last bits then that mean nothing."""
+
 _FREE = ("k", "cursor")
 """Options that may differ from page to page."""
 
