@@ -9,7 +9,7 @@ def on_one_core() -> None:
     """What this thread computes with PyTorch, it computes alone.
 
     Threads that share one product wait for the last of them, busily: where another program keeps one of two cores, a
-    pass over an index took six times as long as blocks do that are each computed on one core.
+    pass over an index takes two to eight times as long as blocks on a core each (`python -m benchmarks.block_speed`).
     """
     # Asked first: a thread takes the number of the whole process over at its first use, which would undo the second.
     torch.get_num_threads()

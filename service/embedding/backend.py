@@ -15,7 +15,7 @@ from service.cores import allowed_cores
 Precision = Literal["float32", "bfloat16"]
 
 _BATCH_ON_A_CORE = 1
-"""It fits a core's cache then: `tiny` on two cores, 69 clips a second, 63 by twos and 44 by fours."""
+"""It fits a core's cache then: `python -m benchmarks.clip_batches`."""
 
 _BATCH_ON_A_GPU = 16
 

@@ -137,8 +137,8 @@ def at_least(
 def _cheaper_together(groups: Sequence[Sequence[int]], masks: Sequence[Mask]) -> bool:
     """Whether one pass over all rows with a mask for each question beats a pass over the allowed rows for each mask.
 
-    Counted in the reading of all rows, measured as in `blocks`: 32 questions with a mask each take 104 ms in one pass,
-    and 32 x 10 ms in a pass each where half of the rows are allowed.
+    Counted in the reading of all rows, measured as in `blocks`: 32 questions with a mask each take 115 ms in one pass,
+    and 32 x 18 ms in a pass each where half of the rows are allowed.
     """
     if len(groups) < 2:
         return False
