@@ -7,7 +7,7 @@ import pytest
 import structlog
 
 from service.store.embedded import EmbeddedPostgres
-from tests.support import RunningService, empty_database, make_settings, reachable_folder, run_service
+from tests.support import RunningService, empty_database, new_service, reachable_folder
 
 
 @pytest.fixture
@@ -43,22 +43,14 @@ def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def running_service(postgres: EmbeddedPostgres) -> Iterator[RunningService]:
     """A service that the tests of one module share."""
-    with (
-        reachable_folder() as folder,
-        empty_database(postgres) as url,
-        run_service(make_settings(folder / "data", url)) as running,
-    ):
+    with new_service(postgres) as running:
         yield running
 
 
 @pytest.fixture
 def fresh_service(postgres: EmbeddedPostgres) -> Iterator[RunningService]:
     """A service of the test's own, with nothing stored."""
-    with (
-        reachable_folder() as folder,
-        empty_database(postgres) as url,
-        run_service(make_settings(folder / "data", url)) as running,
-    ):
+    with new_service(postgres) as running:
         yield running
 
 

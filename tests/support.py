@@ -94,6 +94,17 @@ class RunningService:
 
 
 @contextmanager
+def new_service(postgres: EmbeddedPostgres) -> Iterator[RunningService]:
+    """A service with a database and a folder of its own, and nothing stored."""
+    with (
+        reachable_folder() as folder,
+        empty_database(postgres) as url,
+        run_service(make_settings(folder / "data", url)) as running,
+    ):
+        yield running
+
+
+@contextmanager
 def run_service(settings: Settings) -> Iterator[RunningService]:
     """Run the service in a thread until the block ends; it is ready when the block begins."""
     app = create_app(settings)

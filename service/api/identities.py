@@ -7,13 +7,12 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from service.api.conditional import TAGGED, IfMatch, etag, versions_in
 from service.api.creating import CreatingRoute
-from service.api.cursors import cut_page, decode_cursor, decode_number, encode_cursor, encode_number
+from service.api.cursors import cut_page, decode_cursor, decode_number, encode_cursor
 from service.api.dependencies import ReadKey, ServiceDep, WriteKey, single_valued
 from service.api.identity_schemas import (
     Appearance,
     AppearancePage,
     Assignment,
-    Event,
     EventPage,
     Identity,
     IdentityChange,
@@ -256,11 +255,7 @@ async def list_history(
         found = await identity_events.list_page(connection, identity_id, parameters.limit + 1, before)
     if not found and before is None:
         raise NotFound(f"There is no identity {identity_id}, and there was none.")
-    page, next_cursor = cut_page(found, parameters.limit, lambda event: encode_number(event.id))
-    return EventPage(
-        items=[Event.of(event) for event in page],
-        next_cursor=next_cursor,
-    )
+    return EventPage.of(found, parameters.limit)
 
 
 @router.get("/{identity_id}/appearances", operation_id="listAppearances", responses=problems(401, 403, 404, 422, 503))

@@ -1,11 +1,13 @@
 """Identities, their history and decisions about pairs, as they go over the wire."""
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from service.api.cursors import cut_page, encode_number
 from service.api.examples.common import MERGE_EVENT, MERGED_ID, OTHER_ID, TRACKLET_ID
 from service.api.schemas import thumbnail_url
 from service.api.values import Cursor, GalleryName, KeptLabels, KeptName, Name, Schema
@@ -187,6 +189,12 @@ class EventPage(BaseModel):
 
     items: list[Event]
     next_cursor: str | None
+
+    @classmethod
+    def of(cls, found: Sequence[IdentityEvent], limit: int) -> "EventPage":
+        """The first `limit` events of those found; one more tells that there is a next page."""
+        page, next_cursor = cut_page(found, limit, lambda event: encode_number(event.id))
+        return cls(items=[Event.of(event) for event in page], next_cursor=next_cursor)
 
 
 class Merged(BaseModel):

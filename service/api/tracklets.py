@@ -10,10 +10,10 @@ from pydantic import ValidationError
 
 from service.api.conditional import TAGGED, IfMatch, IfNoneMatch, etag, still_good, versions_in
 from service.api.creating import CreatingRoute
-from service.api.cursors import cut_page, decode_cursor, decode_number, encode_cursor, encode_number
+from service.api.cursors import cut_page, decode_cursor, decode_number, encode_cursor
 from service.api.dependencies import ReadKey, ServiceDep, WriteKey, owner_of, single_valued
 from service.api.frames_query import frames_field
-from service.api.identity_schemas import Event, EventPage, TrackletChange
+from service.api.identity_schemas import EventPage, TrackletChange
 from service.api.json_body import json_body, read_json
 from service.api.metadata import check_labels, check_metadata, check_new_name, upload_of
 from service.api.multipart import read_form
@@ -179,8 +179,7 @@ async def list_history(
         found = await identity_events.list_page_of_tracklet(connection, tracklet_id, parameters.limit + 1, before)
         if not found and before is None and await store.find(connection, tracklet_id) is None:
             raise NotFound(f"There is no tracklet {tracklet_id}, and nothing is known of one.")
-    page, next_cursor = cut_page(found, parameters.limit, lambda event: encode_number(event.id))
-    return EventPage(items=[Event.of(event) for event in page], next_cursor=next_cursor)
+    return EventPage.of(found, parameters.limit)
 
 
 @router.get(
